@@ -1,0 +1,51 @@
+"""What every engine must do, whatever runs below it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tunewise.records import ChatRequest, Completion, Message
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of a streamed answer. The last one has `completion` set and may carry no text."""
+
+    text: str
+    completion: Completion | None = None
+
+
+class Engine(Protocol):
+    """Answers chat requests for the base and for any number of adapters, together.
+
+    `base_id` is the model id under which the base itself is asked. A request that names a model which is
+    not loaded raises `ModelNotFoundError`; one that does not fit the context raises `RequestError`.
+    """
+
+    base_id: str
+
+    def generate(
+        self, requests: Sequence[ChatRequest], on_done: Callable[[int], None] | None = None
+    ) -> list[Completion]:
+        """Answer all requests, in request order. `on_done` hears of each index as it finishes."""
+
+    def stream(self, request: ChatRequest) -> Iterator[Delta]:
+        """Answer one request piece by piece; closing the iterator early cancels the rest."""
+
+    def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
+        """Natural-log probabilities of the tokens of `completion` and its end of turn, given `messages`."""
+
+    def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
+        """How many tokens these messages are as a prompt of this model."""
+
+    def load(self, model: str, path: Path) -> None:
+        """Make the adapter in the folder `path` answer under the id `model`."""
+
+    def unload(self, model: str) -> None:
+        """Forget an adapter."""
+
+    def models(self) -> list[str]:
+        """The ids that can be asked now, the base first."""

@@ -1,0 +1,59 @@
+"""Every error that is the user's to mend, in one tree.
+
+Each class is also the standard exception a Python caller would expect, so library users can catch
+either. A `TunewiseError` reaches the terminal as one line and the API as an OpenAI error body;
+anything else is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class TunewiseError(Exception):
+    """What happened, the value that caused it, and what to do about it, in one line."""
+
+    exit_code = 1
+
+
+class DataError(TunewiseError, ValueError):
+    """The examples cannot be used as they are. Names the file, and the line where there is one."""
+
+    def __init__(self, path: Path | str, problem: str, *, line: int | None = None) -> None:
+        place = f"{path}" if line is None else f"{path}:{line}"
+        super().__init__(f"{place}: {problem}")
+        self.path = Path(path)
+        self.line = line
+        self.problem = problem
+
+
+class RequestError(TunewiseError, ValueError):
+    """A request that no engine can answer as asked. `param` names the field, as the API reports it."""
+
+    def __init__(self, message: str, *, param: str | None = None) -> None:
+        super().__init__(message)
+        self.param = param
+
+
+class ModelNotFoundError(TunewiseError, LookupError):
+    """No base, adapter or checkpoint goes by this id here."""
+
+
+class ModelUnavailableError(TunewiseError, OSError):
+    """The model is known, but its files are not on this machine and cannot be fetched."""
+
+
+class SpecError(TunewiseError, ValueError):
+    """A setting whose value makes no sense."""
+
+
+class TrainingError(TunewiseError, RuntimeError):
+    """Training cannot go on, such as when the loss is no longer a number."""
+
+
+class RunFolderError(TunewiseError, OSError):
+    """The run folder holds something else, is in use by another run, or cannot be written."""
+
+
+class RunNotFoundError(TunewiseError, LookupError):
+    """No run is recorded under this name."""

@@ -1,0 +1,214 @@
+"""The frozen records that cross stages. Reading this page is reading what each stage hands to the next.
+
+    Example -> Split -> ChatRequest -> Completion -> Score -> ApproachResult -> Verdict -> ModelRecord
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant"]
+ModelState = Literal["candidate", "deployed", "rejected"]
+AnswerStatus = Literal["answered", "failed", "missing"]
+Recommendation = Literal[
+    "keep-prompting",
+    "use-rag",
+    "fine-tune",
+    "fine-tune-and-rag",
+    "collect-more-data",
+    "fix-the-data",
+    "inconclusive",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation. `weight` 0 makes an assistant turn context only: no loss is taken on it."""
+
+    role: Role
+    content: str
+    weight: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One usable row of the user's file: a conversation whose last turn is the expected answer."""
+
+    id: str
+    """Content hash (16 hexadecimal digits): the same conversation has the same id in every file."""
+    messages: tuple[Message, ...]
+    line: int
+    """The line of the file it came from, counted from 1."""
+    group: str
+    """Examples of one group always fall on the same side of a split."""
+
+    @property
+    def prompt(self) -> tuple[Message, ...]:
+        """Everything before the expected answer."""
+        return self.messages[:-1]
+
+    @property
+    def answer(self) -> str:
+        """The expected answer."""
+        return self.messages[-1].content
+
+    @property
+    def instruction(self) -> str | None:
+        """The row's own system message, if it opens with one."""
+        first = self.messages[0]
+        return first.content if first.role == "system" else None
+
+    @property
+    def turns(self) -> tuple[Message, ...]:
+        """The prompt without its system message: what the end user typed, and the answers before."""
+        return tuple(m for m in self.prompt if m.role != "system")
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A question to a model, as every rival, the API and the chat command put it."""
+
+    model: str
+    messages: tuple[Message, ...]
+    max_tokens: int
+    temperature: float = 0.0
+    """0 is greedy decoding."""
+    top_p: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """An engine's answer to one `ChatRequest`. A failed request has `error` set and an empty text."""
+
+    text: str
+    finish_reason: Literal["stop", "length", "error"]
+    input_tokens: int
+    output_tokens: int
+    latency_ms: float
+    """From the moment the engine took the request up until its last token; waiting for others included."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """One line of `scores.jsonl`: how one approach did on one example.
+
+    `status` keeps three things apart that are not a wrong answer: *failed* (an error), *missing* (never
+    asked) and, inside `metrics`, *undefined* (None). A wrong answer is a metric of 0.
+    """
+
+    approach: str
+    example_id: str
+    group: str
+    status: AnswerStatus
+    answer: str
+    expected: str
+    metrics: dict[str, float | None]
+    input_tokens: int
+    output_tokens: int
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A number with its 95% interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class ApproachResult:
+    """One row of the table of rivals; scores are in 0..1 on the primary metric."""
+
+    name: str
+    score: float
+    low: float
+    high: float
+    answered: int
+    failed: int
+    input_tokens_per_call: float
+    output_tokens_per_call: float
+    cost_per_1000_calls: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gain:
+    """The paired gain of the tuned model over its rivals.
+
+    `estimate` and `high` are against the best untrained rival; `low` is the smallest lower end against
+    any rival or floor, and `p_value` (two-sided) the largest, so that "better than every one of them" needs
+    no correction (intersection-union test, Berger 1982).
+    """
+
+    estimate: float
+    low: float
+    high: float
+    p_value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One reason of a verdict, tied to the numbers that support it."""
+
+    code: str
+    text: str
+    evidence: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What `verdict.json` holds, field for field."""
+
+    recommendation: Recommendation
+    headline: str
+    primary_metric: str
+    test_examples: int
+    approaches: tuple[ApproachResult, ...]
+    best_without_training: str | None
+    gain: Gain | None
+    reasons: tuple[Reason, ...]
+    model: str | None
+    deployed: bool
+    currency: str
+    training_cost: float
+    break_even_calls: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRecord:
+    """A trained model as the registry knows it. Every one is callable by its id, whatever its state."""
+
+    id: str
+    """`ft:<base>:<org>:<suffix>:<id>`."""
+    base: str
+    """What `--base` was: `embedded`, a hub id or a folder."""
+    path: str
+    """The adapter folder."""
+    state: ModelState
+    state_reason: str
+    run: str
+    """The folder of the run that trained it."""
+    created_at: int
+    """Unix seconds."""
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One run as the registry knows it; its files are in `path`."""
+
+    path: str
+    data: str
+    base: str
+    seed: int
+    status: Literal["running", "interrupted", "failed", "done"]
+    created_at: int
+    finished_at: int | None = None
+    recommendation: str | None = None
+    headline: str | None = None
+    model: str | None = None

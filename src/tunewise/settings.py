@@ -1,0 +1,66 @@
+"""What the environment decides, read once and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tunewise.errors import SpecError
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Paths and prices; every field can be set through the environment variable named in its docstring."""
+
+    home: Path
+    """`TUNEWISE_HOME` (default `~/.tunewise`): the registry and the cache of dequantised base models."""
+    organization: str
+    """`TUNEWISE_ORG` (default `local`): the third part of a tuned model's id."""
+    currency: str
+    """`TUNEWISE_CURRENCY` (default `GBP`): the ISO 4217 code that every cost is given in."""
+    hourly_price: float
+    """`TUNEWISE_HOURLY_PRICE` (default 0.10): what an hour of this machine costs, in `currency`.
+
+    The default is an assumption, and the report calls it one: a laptop's electricity costs less, a rented
+    GPU far more. Every cost that tunewise states is this price times measured seconds.
+    """
+    hourly_price_is_assumed: bool
+    device: str | None
+    """`TUNEWISE_DEVICE` (`cpu`, `cuda`, `mps`; default: the best one at hand)."""
+
+    @property
+    def registry(self) -> Path:
+        """The SQLite file that knows every run and model."""
+        return self.home / "tunewise.db"
+
+    @property
+    def cache(self) -> Path:
+        """Where base models are kept once dequantised."""
+        return self.home / "cache"
+
+
+def read_settings(environment: dict[str, str]) -> Settings:
+    """The settings that these environment variables ask for. Raises `SpecError` on a price that is no price."""
+    price = environment.get("TUNEWISE_HOURLY_PRICE")
+    try:
+        hourly_price = 0.10 if price is None else float(price)
+    except ValueError:
+        hourly_price = -1.0
+    if not 0 <= hourly_price < float("inf"):
+        raise SpecError(f"TUNEWISE_HOURLY_PRICE is {price!r}: give a number such as 0.10")
+    return Settings(
+        home=Path(environment.get("TUNEWISE_HOME") or Path.home() / ".tunewise"),
+        organization=environment.get("TUNEWISE_ORG") or "local",
+        currency=environment.get("TUNEWISE_CURRENCY") or "GBP",
+        hourly_price=hourly_price,
+        hourly_price_is_assumed=price is None,
+        device=environment.get("TUNEWISE_DEVICE") or None,
+    )
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process."""
+    return read_settings(dict(os.environ))
