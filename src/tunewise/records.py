@@ -88,7 +88,7 @@ class Completion:
     input_tokens: int
     output_tokens: int
     latency_ms: float
-    """From the moment the engine took the request up until its last token; waiting for others included."""
+    """From when the engine began to work on it until its last token, beside whatever else was in the batch."""
     error: str | None = None
 
 

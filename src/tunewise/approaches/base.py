@@ -5,28 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from tunewise.records import ChatRequest, Example
+from tunewise.records import Example, Message
 
 
 class Approach(Protocol):
-    """A way of getting answers from a model."""
+    """A way of asking a model: which model, and with what messages."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As it stands in `verdict.json`."""
 
-    def prepare(self, train: Sequence[Example], validation: Sequence[Example]) -> None:
-        """Look at the examples this approach may learn from. Never sees the test set."""
+    @property
+    def model(self) -> str:
+        """The id of the model to ask."""
 
-    def request(self, example: Example) -> ChatRequest:
-        """What to ask for this example. Looks at `example.prompt` only, never at its answer."""
+    def messages(self, example: Example) -> tuple[Message, ...]:
+        """What to send for this example. Looks at its prompt only, never at its answer."""
 
 
 class Floor(Protocol):
     """A trivial rival that needs no model: beating it is the least that a model must do."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As it stands in `verdict.json`."""
 
-    def prepare(self, train: Sequence[Example], validation: Sequence[Example]) -> None:
-        """Look at the examples it may copy from."""
+    def prepare(self, train: Sequence[Example]) -> None:
+        """Look at the examples it may copy from. Never sees the test set."""
 
     def answer(self, example: Example) -> str:
-        """The answer, without asking anything of a model. Looks at `example.prompt` only."""
+        """The answer, without asking any model. Looks at the example's prompt only."""

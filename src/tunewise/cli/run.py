@@ -1,0 +1,112 @@
+"""`tunewise run`: from a file of examples to a verdict and, when it won, a served model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tunewise.records import Verdict
+
+EXAMPLE = "Example: tunewise run examples/prices.jsonl --suffix prices --out runs/prices"
+
+Data = Annotated[Path, typer.Argument(help="Examples as OpenAI chat JSONL: one conversation per line.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for the results; the same run started again goes on there. Default: runs/DATA."),
+]
+
+
+def run(
+    data: Data,
+    instructions: Annotated[
+        Path | None,
+        typer.Option(help="A text file with the instruction to prompt with, instead of the data's own."),
+    ] = None,
+    base: Annotated[
+        str, typer.Option(help="The model to prompt and to tune: embedded, a hub id or a folder.")
+    ] = "embedded",
+    group_key: Annotated[
+        str | None,
+        typer.Option(help="Field of each row; rows with equal values stay on one side of the split."),
+    ] = None,
+    out: Out = None,
+    suffix: Annotated[
+        str | None, typer.Option(help="Your part of the tuned model's id. Default: the file's name.")
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**31 - 1, help="The same seed gives the same split, scores and weights.")
+    ] = 0,
+    approaches: Annotated[
+        str | None,
+        typer.Option(
+            help="Comma-separated: majority, nearest-copy, zero-shot, instructed, few-shot, fine-tuned. "
+            "Default: all."
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Deploy the tuned model even if it did not win; recorded as such.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print verdict.json; progress stays on stderr.")] = False,
+) -> None:
+    """Should you fine-tune on DATA, or is a better prompt enough?
+
+    Runs prompting rivals and a LoRA fine-tune on a sealed test set, says which wins and by how much, and
+    deploys the tuned model if it won. Writes verdict.json, report.html, scores.jsonl and manifest.json.
+    """
+    from tunewise import pipeline
+    from tunewise.cli.progress import RichProgress
+    from tunewise.models.ids import check_suffix
+    from tunewise.run_spec import APPROACHES, RunSpec, parse_approaches
+
+    spec = RunSpec(
+        data=data,
+        base=base,
+        instructions=read_instructions(instructions),
+        group_key=group_key,
+        suffix=check_suffix(suffix if suffix is not None else default_suffix(data)),
+        seed=seed,
+        approaches=APPROACHES if approaches is None else parse_approaches(approaches),
+        force=force,
+    )
+    folder = out or Path("runs") / default_suffix(data)
+    verdict = pipeline.run(spec, folder, RichProgress())
+    show_verdict(verdict, folder, as_json=as_json)
+
+
+def show_verdict(verdict: Verdict, folder: Path, *, as_json: bool) -> None:
+    """The headline, the reasons, and where to read on; or exactly what `verdict.json` holds."""
+    if as_json:
+        typer.echo((folder / "verdict.json").read_text("utf-8"), nl=False)
+        return
+    typer.echo(f"\n{verdict.headline}\n")
+    for number, reason in enumerate(verdict.reasons, start=1):
+        typer.echo(f"  {number}. {reason.text}")
+    typer.echo(f"\nreport:  {folder / 'report.html'}")
+    if verdict.model is not None:
+        state = "deployed" if verdict.deployed else "rejected, but it can still be asked"
+        typer.echo(f"model:   {verdict.model} ({state})")
+        typer.echo(f"try it:  tunewise chat {verdict.model}\nserve:   tunewise serve")
+
+
+def read_instructions(path: Path | None) -> str | None:
+    """The instruction in a text file. Raises `RequestError` when it cannot be read or is empty."""
+    from tunewise.errors import RequestError
+
+    if path is None:
+        return None
+    try:
+        text = path.read_text("utf-8-sig").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise RequestError(f"{path}: cannot be read as a text file: {error}", param="instructions") from error
+    if not text:
+        raise RequestError(f"{path} is empty: write the instruction into it", param="instructions")
+    return text
+
+
+def default_suffix(data: Path) -> str:
+    """The data file's name, as far as it can stand in a model id."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in data.name.partition(".")[0])
+    return name.strip("-_")[:64] or "tuned"

@@ -1,0 +1,53 @@
+"""`tunewise serve`: the base and every model tuned from it, behind an OpenAI-compatible API."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunewise.settings import get_settings
+
+if TYPE_CHECKING:
+    from tunewise.serve.wire import Model
+
+EXAMPLE = "Example: tunewise serve --port 9000"
+
+
+def serve(
+    host: Annotated[
+        str, typer.Option(help="The address to listen on; 0.0.0.0 is all of them.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any free one.")] = 8000,
+    base: Annotated[
+        str, typer.Option(help="Serve this base and its models: embedded, a hub id or a folder.")
+    ] = "embedded",
+) -> None:
+    """Serve a base and all its tuned models.
+
+    Each answers under its own id, behind an OpenAI-compatible API, until Ctrl-C.
+    """
+    from tunewise.engines import open_engine
+    from tunewise.serve.app import create_app
+    from tunewise.serve.models import ServedModels
+    from tunewise.serve.server import listen, run_server, url_of
+    from tunewise.store.registry import Registry
+
+    # Before the base is loaded, which may take minutes: a port in use is said at once.
+    with listen(host, port) as listener:
+        registry = Registry(get_settings().registry)
+        engine = open_engine(base, own_thread=True)
+        _announce(url_of(listener), ServedModels(engine, registry, base).list())
+        run_server(create_app(engine, registry, base=base), listener)
+
+
+def _announce(url: str, models: list[Model]) -> None:
+    """The newest tuned model makes the better example; the base is first in the list."""
+    example = models[min(1, len(models) - 1)].id
+    typer.echo(f"serving {url}/v1\n")
+    for model in models:
+        typer.echo(f"  {model.id}")
+    typer.echo(
+        f"\ncurl {url}/v1/chat/completions -H 'content-type: application/json' \\\n"
+        f'  -d \'{{"model": "{example}", "messages": [{{"role": "user", "content": "Hello"}}]}}\'\n'
+    )

@@ -1,0 +1,65 @@
+"""Which examples are the same, and which are near enough that they must stay on one side of a split.
+
+Used right after reading: a model that has seen a test input in training is not being tested.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from tunewise.records import Example, Message
+
+
+def remove_exact_duplicates(examples: Iterable[Example]) -> tuple[list[Example], list[Example]]:
+    """(kept, dropped): of the examples with one id, which is one conversation, the first is kept."""
+    kept: dict[str, Example] = {}
+    dropped: list[Example] = []
+    for example in examples:
+        if kept.setdefault(example.id, example) is not example:
+            dropped.append(example)
+    return list(kept.values()), dropped
+
+
+def input_key(prompt: Iterable[Message]) -> str:
+    """A hash that inputs share when they differ only in case, spacing, punctuation or their system message.
+
+    The system message is left out because it is the instruction: the same question under a reworded
+    instruction must not be trained on and then tested.
+    """
+    turns = [[m.role, normalise(m.content)] for m in prompt if m.role != "system"]
+    return hashlib.sha256(json.dumps(turns).encode("utf-8")).hexdigest()[:16]
+
+
+def normalise(text: str) -> str:
+    """NFKC and case-folded, keeping only letters, marks, digits and symbols (so `€`, `+` and emoji stay).
+
+    Text of punctuation alone keeps that punctuation: "?" and "!" are different inputs.
+    """
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    kept = "".join(character for character in folded if unicodedata.category(character)[0] in "LMNS")
+    return kept or "".join(folded.split())
+
+
+def join_groups(examples: Sequence[Example], user_groups: Sequence[str]) -> list[Example]:
+    """The same examples, in groups that respect both the user's groups and equal inputs.
+
+    `user_groups[i]` is the user's group of `examples[i]`, whose `group` still is its `input_key`. Two
+    examples end in one group when a chain of shared user groups and shared inputs links them (union-find).
+    A group is named after the smallest of the user's names in it, whatever the order of the rows.
+    """
+    parent: dict[tuple[int, str], tuple[int, str]] = {}
+
+    def root(node: tuple[int, str]) -> tuple[int, str]:
+        while parent.setdefault(node, node) != node:
+            parent[node] = node = parent[parent[node]]
+        return node
+
+    for example, user_group in zip(examples, user_groups, strict=True):
+        # 0 sorts the user's names before the hashes (1), so that the smallest, the root, is one of them.
+        low, high = sorted((root((0, user_group)), root((1, example.group))))
+        parent[high] = low
+    return [replace(example, group=root((1, example.group))[1]) for example in examples]

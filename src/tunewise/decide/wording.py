@@ -1,0 +1,38 @@
+"""Numbers in plain words, for headlines and reasons that somebody without statistics reads. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tunewise.evaluate.stats import PairedGain
+
+
+def percent(share: float) -> str:
+    """A share as a whole percentage, with a decimal where rounding would claim all or nothing."""
+    whole = round(100 * share)
+    return f"{100 * share:.1f}%" if whole in (0, 100) and share not in (0, 1) else f"{whole}%"
+
+
+def points(difference: float) -> str:
+    """A difference of shares, in percentage points."""
+    return f"{100 * difference:+.1f} points"
+
+
+def gain_over(rival: str, gain: PairedGain) -> str:
+    """A gain with its interval and its p, as a clause."""
+    chance = "p < 0.0001" if gain.p_two_sided < 0.0001 else f"p = {gain.p_two_sided:.2g}"
+    interval = f"95% interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
+    return f"{points(gain.estimate)} over {rival} ({interval}, {chance})"
+
+
+def scores(named: Sequence[tuple[str, float]], primary_metric: str, test_examples: int) -> str:
+    """The absolute scores as a clause: "the tuned model gets 92% of 233 unseen examples right, ... 23%"."""
+    if not named:
+        return "nothing was measured"
+    (first, score), *others = named
+    if primary_metric == "exact_match":
+        clause = f"{first} gets {percent(score)} of {test_examples} unseen examples right"
+    else:
+        metric = primary_metric.replace("_", " ")
+        clause = f"{first} scores {percent(score)} on {metric} over {test_examples} unseen examples"
+    return ", ".join([clause, *(f"{name} {percent(score)}" for name, score in others)])

@@ -1,0 +1,154 @@
+"""Keys and values of the sequences under way, and the attention that reads them.
+
+Each sequence has a slot, a row of one preallocated tensor, so that a whole decoding step is one attention
+call per layer without copying what is cached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CAPACITY_STEP = 128
+"""Slots grow in steps of this many tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Tokens of one sequence computed in one step: positions `start` to `end` of the sequence in `slot`."""
+
+    slot: int
+    start: int
+    end: int
+
+
+class KVCache:
+    """[layers, 2, slots, kv_heads, capacity, head_dim]; grows in both slots and capacity as needed."""
+
+    def __init__(
+        self, layers: int, kv_heads: int, head_dim: int, dtype: torch.dtype, device: torch.device
+    ) -> None:
+        # Zeros, not empty: what is masked away is still multiplied by 0, and 0 times NaN is NaN.
+        self.states = torch.zeros(layers, 2, 0, kv_heads, 0, head_dim, dtype=dtype, device=device)
+
+    @property
+    def bytes_per_token(self) -> int:
+        """What one token of one slot takes."""
+        layers, two, _, kv_heads, _, head_dim = self.states.shape
+        return layers * two * kv_heads * head_dim * self.states.element_size()
+
+    def reserve(self, slots: int, tokens: int) -> None:
+        """Make room for `slots` slots of at least `tokens` tokens; what is cached stays."""
+        capacity = -(-tokens // CAPACITY_STEP) * CAPACITY_STEP
+        layers, two, old_slots, kv_heads, old_capacity, head_dim = self.states.shape
+        if slots <= old_slots and capacity <= old_capacity:
+            return
+        # Doubling the slots keeps the copying of what is cached to a constant share.
+        slots = old_slots if slots <= old_slots else max(slots, 2 * old_slots)
+        shape = (layers, two, slots, kv_heads, max(capacity, old_capacity), head_dim)
+        grown = self.states.new_zeros(shape)
+        grown[:, :, :old_slots, :, :old_capacity] = self.states
+        self.states = grown
+
+    def copy_prefix(self, source: int, target: int, tokens: int) -> None:
+        """Give slot `target` the first `tokens` tokens of slot `source`."""
+        if source != target:
+            self.states[:, :, target, :, :tokens] = self.states[:, :, source, :, :tokens]
+
+
+class CachedLayout:
+    """Attention of one step's chunks over everything cached for their sequences (an `AttentionLayout`).
+
+    Chunks of one token, which is what decoding consists of, are attended together over the slots as they
+    lie; longer ones, prompts, one by one.
+    """
+
+    def __init__(self, cache: KVCache, chunks: Sequence[Chunk]) -> None:
+        device = cache.states.device
+        self._states = cache.states
+        slots: list[int] = []
+        positions: list[int] = []
+        decoding: list[int] = []
+        self._prompts: list[tuple[int, Chunk]] = []
+        for chunk in chunks:
+            if chunk.end - chunk.start == 1:
+                decoding.append(len(slots))
+            else:
+                self._prompts.append((len(slots), chunk))
+            slots += [chunk.slot] * (chunk.end - chunk.start)
+            positions += range(chunk.start, chunk.end)
+        self._slots = torch.tensor(slots, device=device)
+        self.position_ids = torch.tensor([positions], device=device)
+        self._decoding = torch.tensor(decoding, device=device, dtype=torch.long)
+        if decoding:
+            self._plan_decoding([slots[i] for i in decoding], [positions[i] + 1 for i in decoding])
+
+    def _plan_decoding(self, slots: list[int], lengths: list[int]) -> None:
+        device = self._states.device
+        used = max(slots) + 1
+        # A view of all slots up to the highest one costs no copy, but computes the idle ones too.
+        self._whole_rows = 2 * len(slots) >= used
+        rows = torch.tensor(slots if self._whole_rows else range(len(slots)), device=device)
+        num_rows = used if self._whole_rows else len(slots)
+        self._rows, self._num_rows, self._longest = rows, num_rows, max(lengths)
+        self._row_slots = torch.tensor(slots, device=device)
+        row_lengths = torch.ones(num_rows, dtype=torch.long, device=device)
+        row_lengths[rows] = torch.tensor(lengths, device=device)
+        visible = torch.arange(self._longest, device=device) < row_lengths[:, None]
+        self._mask = visible[:, None, None, :]
+
+    def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
+        """Store the new keys and values, then attend. Shapes as in `AttentionLayout`."""
+        keys, values = self._states[layer]
+        positions = self.position_ids[0]
+        keys[self._slots, :, positions] = key
+        values[self._slots, :, positions] = value
+        output = torch.empty_like(query)
+        if len(self._decoding):
+            output[self._decoding] = self._decode(query[self._decoding], keys, values, scaling)
+        for first, chunk in self._prompts:
+            rows = slice(first, first + chunk.end - chunk.start)
+            cached = (states[chunk.slot, :, : chunk.end] for states in (keys, values))
+            output[rows] = _attend_prompt(query[rows], *cached, chunk.start, scaling)
+        return output
+
+    def _decode(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+        """One token per sequence: [B, heads, d] over the slots' first `_longest` tokens."""
+        kv_heads, head_dim = keys.shape[1], keys.shape[3]
+        if self._whole_rows:
+            keys, values = keys[: self._num_rows], values[: self._num_rows]
+        else:
+            keys, values = keys[self._row_slots], values[self._row_slots]
+        # The query heads that share a key/value head stand in for query positions: no key is copied.
+        grid = query.new_zeros(self._num_rows, kv_heads, query.shape[1] // kv_heads, head_dim)
+        grid[self._rows] = query.view(len(query), kv_heads, -1, head_dim)
+        attended = F.scaled_dot_product_attention(
+            grid,
+            keys[:, :, : self._longest],
+            values[:, :, : self._longest],
+            attn_mask=self._mask,
+            scale=scaling,
+        )
+        return attended[self._rows].reshape(query.shape)
+
+
+def _attend_prompt(query: Tensor, keys: Tensor, values: Tensor, past: int, scaling: float) -> Tensor:
+    """Causal attention of n new tokens over past + n: query [n, heads, d], keys [kv_heads, past + n, d]."""
+    mask = None
+    if past:
+        new, total = query.shape[0], keys.shape[1]
+        mask = torch.ones(new, total, dtype=torch.bool, device=query.device).tril(past)
+    attended = F.scaled_dot_product_attention(
+        query.transpose(0, 1)[None],
+        keys[None],
+        values[None],
+        attn_mask=mask,
+        is_causal=mask is None,
+        scale=scaling,
+        enable_gqa=query.shape[1] != keys.shape[0],
+    )
+    return attended[0].transpose(0, 1)

@@ -1,0 +1,99 @@
+"""One request on its way through the engine, from prompt ids to text."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+from tunewise.engines.base import Delta
+from tunewise.models.adapters import Adapter
+from tunewise.records import ChatRequest, Completion
+
+
+class Sequence:
+    """State of one answer. Only the engine's own thread touches it once it is submitted."""
+
+    def __init__(
+        self,
+        request: ChatRequest,
+        prompt_ids: list[int],
+        stop_ids: frozenset[int],
+        adapter: Adapter | None,
+        tokenizer: Any,
+        deliver: Callable[[Delta | BaseException], None],
+        streamed: bool,
+    ) -> None:
+        self.request = request
+        self.adapter = adapter
+        self.ids = list(prompt_ids)
+        self.num_prompt = len(prompt_ids)
+        self.num_cached = 0
+        """How many of `ids` have their keys and values in the cache."""
+        self.slot = -1
+        self.cancelled = False
+        self.deliver = deliver
+        self._stop_ids = stop_ids
+        self._tokenizer = tokenizer
+        self._incremental = streamed or bool(request.stop)
+        self._streamed = streamed
+        self._sent = ""
+        self._started = 0.0
+        seed = request.seed if request.seed is not None else torch.seed() % 2**31
+        self.generator = torch.Generator().manual_seed(seed)
+
+    def start(self, slot: int) -> None:
+        """The engine gives it a place; its latency counts from here."""
+        self.slot = slot
+        self._started = time.perf_counter()
+
+    @property
+    def max_length(self) -> int:
+        """The most tokens that this sequence can come to."""
+        return self.num_prompt + self.request.max_tokens
+
+    def append(self, token: int) -> bool:
+        """Take the next token, hand out what text it completes, and say whether the answer is over."""
+        if token in self._stop_ids:
+            return self._finish("stop", self._text())
+        self.ids.append(token)
+        text = self._text() if self._incremental else ""
+        for stop in self.request.stop:
+            if stop in text:
+                return self._finish("stop", text[: text.index(stop)])
+        if len(self.ids) >= self.max_length:
+            return self._finish("length", text if self._incremental else self._text())
+        if self._streamed:
+            self._send(text[: len(text) - self._held_back(text)])
+        return False
+
+    def _finish(self, reason: str, text: str) -> bool:
+        self._send(text)
+        latency_ms = (time.perf_counter() - self._started) * 1000
+        num_output = len(self.ids) - self.num_prompt + (reason == "stop" and not self.request.stop)
+        completion = Completion(
+            text, "stop" if reason == "stop" else "length", self.num_prompt, num_output, latency_ms
+        )
+        self.deliver(Delta("", completion))
+        return True
+
+    def _send(self, text: str) -> None:
+        if self._streamed and len(text) > len(self._sent):
+            self.deliver(Delta(text[len(self._sent) :]))
+            self._sent = text
+
+    def _text(self) -> str:
+        return str(self._tokenizer.decode(self.ids[self.num_prompt :], skip_special_tokens=True))
+
+    def _held_back(self, text: str) -> int:
+        """How much of the end may still change: half a character, or the beginning of a stop string."""
+        if text.endswith("\ufffd"):
+            return len(text) - len(text.rstrip("\ufffd"))
+        longest = 0
+        for stop in self.request.stop:
+            for size in range(1, len(stop)):
+                if text.endswith(stop[:size]):
+                    longest = max(longest, size)
+        return longest

@@ -1,0 +1,119 @@
+"""Asking every rival the same questions in the same way, and scoring the answers with the same parser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tunewise.approaches.base import Approach, Floor
+from tunewise.engines.base import Engine
+from tunewise.evaluate.metrics import AnswerForm, metrics_for
+from tunewise.progress import Progress
+from tunewise.records import ChatRequest, Completion, Example, Score
+
+MIN_ANSWER_TOKENS = 20
+"""Room beyond the longest training answer, for a rival that wraps its answer in words."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoding:
+    """How answers are produced and read; one for all rivals."""
+
+    form: AnswerForm
+    max_tokens: int
+    """Answers are cut here. Greedy decoding; the end of turn stops an answer before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRun:
+    """What one approach answered, and how long all of it took together."""
+
+    scores: tuple[Score, ...]
+    seconds: float
+
+    def mean(self, metric: str) -> float:
+        """The mean of a metric; an example without an answer counts as 0, an undefined value not at all."""
+        values = [value_of(score, metric) for score in self.scores]
+        defined = [value for value in values if value is not None]
+        return sum(defined) / len(defined) if defined else 0.0
+
+    def to_json(self) -> dict[str, Any]:
+        """For the run folder."""
+        return {"scores": [asdict(score) for score in self.scores], "seconds": self.seconds}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> ScoredRun:
+        """The inverse of `to_json`."""
+        return cls(tuple(Score(**score) for score in value["scores"]), value["seconds"])
+
+
+def value_of(score: Score, metric: str) -> float | None:
+    """The metric's value, where a failed or missing answer is 0 (it was no help) and undefined is None."""
+    return score.metrics.get(metric) if score.status == "answered" else 0.0
+
+
+def choose_decoding(engine: Engine, form: AnswerForm, train: Sequence[Example]) -> Decoding:
+    """Room for twice the longest training answer, and at least `MIN_ANSWER_TOKENS` more than it."""
+    longest = max(train, key=lambda example: len(example.answer.encode()))
+    tokens = engine.count_answer_tokens(engine.base_id, longest.answer)
+    return Decoding(form, tokens + max(tokens, MIN_ANSWER_TOKENS))
+
+
+def run_approach(
+    approach: Approach,
+    examples: Sequence[Example],
+    engine: Engine,
+    decoding: Decoding,
+    progress: Progress,
+    label: str | None = None,
+) -> ScoredRun:
+    """Ask a model about every example, all queued at once, and score what it says."""
+    requests = [
+        ChatRequest(approach.model, approach.messages(example), decoding.max_tokens) for example in examples
+    ]
+    started = time.perf_counter()
+    with progress.task(label or f"testing: {approach.name}", len(examples)) as task:
+        completions = engine.generate(requests, lambda _: task.advance())
+    seconds = time.perf_counter() - started
+    metrics = metrics_for(decoding.form)
+    scores = (
+        _score(approach.name, example, completion, metrics)
+        for example, completion in zip(examples, completions, strict=True)
+    )
+    return ScoredRun(tuple(scores), seconds)
+
+
+def run_floor(floor: Floor, examples: Sequence[Example], form: AnswerForm) -> ScoredRun:
+    """Score a rival that needs no model."""
+    started = time.perf_counter()
+    completions = [Completion(floor.answer(example), "stop", 0, 0, 0.0) for example in examples]
+    seconds = time.perf_counter() - started
+    metrics = metrics_for(form)
+    pairs = zip(examples, completions, strict=True)
+    return ScoredRun(tuple(_score(floor.name, e, c, metrics) for e, c in pairs), seconds)
+
+
+def _score(
+    approach: str,
+    example: Example,
+    completion: Completion,
+    metrics: Mapping[str, Callable[[str, str], float | None]],
+) -> Score:
+    failed = completion.error is not None
+    return Score(
+        approach=approach,
+        example_id=example.id,
+        group=example.group,
+        status="failed" if failed else "answered",
+        answer=completion.error or "" if failed else completion.text,
+        expected=example.answer,
+        metrics={
+            name: None if failed else metric(completion.text, example.answer)
+            for name, metric in metrics.items()
+        },
+        input_tokens=completion.input_tokens,
+        output_tokens=completion.output_tokens,
+        latency_ms=round(completion.latency_ms, 3),
+    )

@@ -1,0 +1,110 @@
+"""READ FIRST: the main job, from a file of examples to a verdict and a deployed model.
+
+    check -> split (test set sealed) -> prompting baselines -> train -> evaluate -> decide -> deploy
+
+Each stage is a call into the package of its name; what passes between them is in `records.py`. A stage's
+result is kept in the run folder as soon as it is there, so a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tunewise import publish
+from tunewise.approaches.floors import all_floors
+from tunewise.approaches.prompted import fine_tuned
+from tunewise.data.dataset import read_dataset
+from tunewise.data.split import split_examples
+from tunewise.decide.compare import TUNED, compare
+from tunewise.decide.verdict import decide
+from tunewise.engines import open_engine
+from tunewise.evaluate.metrics import PRIMARY_METRIC, infer_form
+from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
+from tunewise.evaluate.selection import PromptChoice, choose_prompts, prompted_rivals
+from tunewise.models.base import find_base, sha256_of_base
+from tunewise.progress import Progress, SilentProgress
+from tunewise.records import Verdict
+from tunewise.run_spec import RunSpec
+from tunewise.settings import Settings, get_settings
+from tunewise.store.registry import Registry
+from tunewise.train.fine_tune import MODEL_FOLDER, TrainingSummary, fine_tune
+
+
+def run(
+    spec: RunSpec, out: Path, progress: Progress | None = None, settings: Settings | None = None
+) -> Verdict:
+    """Measure every rival on the user's own examples, decide, and deploy the tuned model if it won.
+
+    Writes `verdict.json`, `report.html`, `scores.jsonl` and `manifest.json` into `out`. Raises a
+    `TunewiseError` for anything that the user can mend.
+    """
+    progress = progress or SilentProgress()
+    settings = settings or get_settings()
+    registry = Registry(settings.registry)
+
+    dataset = read_dataset(spec.data, spec.group_key)
+    progress.say(dataset.describe())
+    split = split_examples(dataset.examples, spec.seed, path=spec.data)
+    progress.say(split.describe())
+
+    progress.say(f"base model: {spec.base} (made ready once per machine, which takes up to a minute)")
+    base = find_base(spec.base, settings)
+    base_sha256 = sha256_of_base(base.folder)
+    with publish.open_run(out, spec, dataset, base_sha256, registry) as folder:
+        split.test.on_read = lambda read: folder.log_test_read(read.purpose, read.at)
+        form = infer_form(example.answer for example in split.train)
+        engine = open_engine(base)
+        decoding = choose_decoding(engine, form, split.train)
+
+        def test(name: str, ask: Any) -> ScoredRun:
+            result = folder.stage(f"test-{name}", lambda: ask(split.test.read(f"test {name}")).to_json())
+            scored = ScoredRun.from_json(result.value)
+            progress.say(f"  {name}: {scored.mean(PRIMARY_METRIC):.1%} right")
+            return scored
+
+        runs: dict[str, ScoredRun] = {}
+        floors = [floor for floor in all_floors() if floor.name in spec.approaches]
+        for floor in floors:
+            floor.prepare(split.train)
+            runs[floor.name] = test(floor.name, lambda examples, f=floor: run_floor(f, examples, form))
+
+        choice = PromptChoice(**folder.stage("choose-prompts", lambda: asdict(choose_prompts(
+            spec.approaches, split.train, split.validation, spec.instructions,
+            engine, decoding, PRIMARY_METRIC, spec.seed, progress,
+        ))).value)  # fmt: skip
+        for rival in prompted_rivals(spec.approaches, choice, split.train, engine.base_id, spec.seed):
+            runs[rival.name] = test(
+                rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
+            )
+
+        training, record = None, None
+        if TUNED in spec.approaches:
+            trained = folder.stage("train", lambda: asdict(fine_tune(
+                base, split.train, split.validation, spec.train_spec, out, spec.data, progress
+            )))  # fmt: skip
+            training = TrainingSummary(**trained.value)
+            record = publish.register_candidate(base, spec, out, training, settings, registry)
+            engine.load(record.id, out / MODEL_FOLDER)
+            tuned = fine_tuned(record.id)
+            runs[TUNED] = test(TUNED, lambda examples: run_approach(tuned, examples, engine, decoding, progress))
+
+        measurements = compare(
+            runs,
+            [floor.name for floor in floors],
+            choice.best,
+            len(dataset.examples),
+            PRIMARY_METRIC,
+            settings,
+            spec.seed,
+            model=record.id if record else None,
+            training_seconds=training.seconds if training else 0.0,
+        )
+        verdict = decide(measurements, forced=spec.force)
+        evidence = publish.Evidence(
+            spec, dataset, split, base, base_sha256, decoding, choice, training, runs
+        )
+        publish.publish(folder, evidence, verdict, record, settings, registry)
+        engine.close()
+    return verdict

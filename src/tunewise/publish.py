@@ -1,0 +1,176 @@
+"""What a run leaves behind: its files, its model's files, and both in the registry."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tunewise.data.dataset import Dataset
+from tunewise.data.split import ASSUMED_DISCORDANCE, Split, detectable_difference
+from tunewise.evaluate.runner import Decoding, ScoredRun
+from tunewise.evaluate.selection import PromptChoice
+from tunewise.models.base import BaseModel
+from tunewise.models.ids import tuned_model_id
+from tunewise.records import Example, ModelRecord, RunRecord, Verdict
+from tunewise.report.html import render_report
+from tunewise.report.model_card import render_model_card
+from tunewise.run_spec import RunSpec
+from tunewise.settings import Settings
+from tunewise.store.files import write_json, write_jsonl, write_text
+from tunewise.store.registry import Registry
+from tunewise.store.run_folder import RunFolder
+from tunewise.train.fine_tune import MODEL_FOLDER, TrainingSummary
+
+_RECORDED_VERSIONS = ("tunewise", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Everything that a run found out on the way to its verdict."""
+
+    spec: RunSpec
+    dataset: Dataset
+    split: Split
+    base: BaseModel
+    base_sha256: str
+    decoding: Decoding
+    choice: PromptChoice
+    training: TrainingSummary | None
+    runs: Mapping[str, ScoredRun]
+
+
+@contextmanager
+def open_run(
+    out: Path, spec: RunSpec, dataset: Dataset, base_sha256: str, registry: Registry
+) -> Iterator[RunFolder]:
+    """Claim the run folder, and keep the registry's record of how the run goes.
+
+    What identifies a run is what decides its numbers: the same spec, data and base resume it.
+    """
+    identity = {
+        **spec.model_dump(mode="json", exclude={"force", "training"}),
+        "data": dataset.sha256,
+        "base_sha256": base_sha256,
+        "training": spec.train_spec.model_dump(mode="json"),
+        "tunewise": version("tunewise"),
+    }
+    with RunFolder(out, identity) as folder:
+        record = RunRecord(str(out), str(spec.data), spec.base, spec.seed, "running", int(time.time()))
+        registry.add_run(record)
+        try:
+            yield folder
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt)
+            registry.update_run(replace(record, status="interrupted" if stopped else "failed", finished_at=int(time.time())))
+            raise
+
+
+def register_candidate(
+    base: BaseModel, spec: RunSpec, out: Path, training: TrainingSummary, settings: Settings, registry: Registry
+) -> ModelRecord:
+    """Give a freshly trained model its id; from here on it can be asked, whatever becomes of it."""
+    path = (out / MODEL_FOLDER).resolve()
+    model_id = tuned_model_id(base.name, settings.organization, spec.suffix, str(path), training.adapter_sha256)
+    record = ModelRecord(
+        model_id, base.source, str(path), "candidate", "not compared yet", str(out.resolve()), int(time.time())
+    )
+    registry.add_model(record)
+    return record
+
+
+def publish(
+    folder: RunFolder, evidence: Evidence, verdict: Verdict, record: ModelRecord | None, settings: Settings, registry: Registry
+) -> None:
+    """Write the run's files, `verdict.json` last, and tell the registry how it ended."""
+    manifest = build_manifest(evidence, folder, settings)
+    write_run_files(folder.path, verdict, evidence.runs, manifest, evidence.split.test.read("report"))
+    if record is not None:
+        record = judge(record, verdict)
+        write_json(Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **manifest})
+        write_text(Path(record.path) / "README.md", render_model_card(record, verdict, manifest))
+        registry.add_model(record)
+    run = registry.run(str(folder.path))
+    registry.update_run(
+        replace(
+            run,
+            status="done",
+            finished_at=int(time.time()),
+            recommendation=verdict.recommendation,
+            headline=verdict.headline,
+            model=verdict.model,
+        )
+    )
+
+
+def judge(record: ModelRecord, verdict: Verdict) -> ModelRecord:
+    """The record with the state that the verdict gives the model, why, and its scores."""
+    reason = verdict.reasons[0].text
+    if verdict.deployed and verdict.recommendation != "fine-tune":
+        reason = f"deployed by --force, although: {reason}"
+    return replace(
+        record,
+        state="deployed" if verdict.deployed else "rejected",
+        state_reason=reason,
+        metrics={row.name: row.score for row in verdict.approaches},
+    )
+
+
+def write_run_files(
+    folder: Path,
+    verdict: Verdict,
+    runs: Mapping[str, ScoredRun],
+    manifest: Mapping[str, Any],
+    test: Sequence[Example],
+) -> None:
+    """`scores.jsonl`, `manifest.json`, `report.html` and last `verdict.json`, each whole or not at all."""
+    scores = [score for run in runs.values() for score in run.scores]
+    inputs = {example.id: "\n".join(turn.content for turn in example.turns) for example in test}
+    write_jsonl(folder / "scores.jsonl", (asdict(score) for score in scores))
+    write_json(folder / "manifest.json", manifest)
+    write_text(folder / "report.html", render_report(verdict, scores, manifest, inputs))
+    write_json(folder / "verdict.json", asdict(verdict))
+
+
+def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) -> dict[str, Any]:
+    """What it would take to do the run again, and what it took to do it."""
+    split, spec = evidence.split, evidence.spec
+    return {
+        "command": sys.argv,
+        "data": {
+            "path": str(spec.data),
+            "sha256": evidence.dataset.sha256,
+            "rows": evidence.dataset.num_rows,
+            "examples": len(evidence.dataset.examples),
+            "duplicates_removed": evidence.dataset.num_duplicates,
+        },
+        "split": {
+            "train": len(split.train),
+            "validation": len(split.validation),
+            "test": len(split.test),
+            "groups": len({example.group for example in evidence.dataset.examples}),
+            "seal": split.test.seal,
+            "detectable_difference": detectable_difference(len(split.test), ASSUMED_DISCORDANCE),
+        },
+        "base": {"id": evidence.base.name, "source": evidence.base.source, "sha256": evidence.base_sha256},
+        "spec": {**spec.model_dump(mode="json"), "training": spec.train_spec.model_dump(mode="json")},
+        "decoding": asdict(evidence.decoding),
+        "prompting": asdict(evidence.choice),
+        "training": asdict(evidence.training) if evidence.training else None,
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in _RECORDED_VERSIONS},
+        },
+        "machine": {"processor": platform.processor() or platform.machine(), "system": platform.system()},
+        "timings": folder.timings(),
+        "hourly_price": settings.hourly_price,
+        "hourly_price_is_assumed": settings.hourly_price_is_assumed,
+        "currency": settings.currency,
+        "test_reads": folder.test_reads(),
+    }

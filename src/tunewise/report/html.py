@@ -1,0 +1,250 @@
+"""The report: one HTML file that answers the question, and lets every number behind the answer be opened.
+
+It loads nothing and runs no script (its own content security policy forbids both): the filter of the examples
+is done by the style sheet. The same input gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
+
+from tunewise.records import Reason, Recommendation, Score, Verdict
+from tunewise.report import charts
+from tunewise.report.examples import compare_examples
+from tunewise.report.facts import (
+    Fact,
+    describe_price,
+    list_facts,
+    list_losses,
+    list_stages,
+    list_test_reads,
+    look_up,
+    seed,
+)
+from tunewise.report.rivals import KIND_NAMES, Contest, describe, find_contest
+from tunewise.report.tables import NAME_LIMIT, build_rows, list_savings, list_secondary_metrics, metric_title
+from tunewise.report.wording import (
+    NOTHING,
+    count,
+    interval,
+    is_number,
+    money_spent,
+    percent,
+    plain,
+    points,
+    shorten,
+    title,
+    visible,
+)
+
+_SENTENCE_LIMIT, _EVIDENCE_LIMIT, _COMMAND_LIMIT = 600, 400, 2000
+_MAX_REASONS = 3
+_BAR_NAME_LIMIT = 28
+"""What fits beside the numbers on a phone."""
+_EXAMPLES_UNFOLDED = 24
+
+_ADVICE: dict[Recommendation, tuple[str, str, str]] = {
+    # (label, tone of the page, what it means for somebody who has never fine-tuned anything)
+    "fine-tune": (
+        "Fine-tune",
+        "train",
+        "Train the model on your examples and use the result. It was tested on examples it had never seen.",
+    ),
+    "fine-tune-and-rag": (
+        "Fine-tune, and use your documents",
+        "train",
+        "Documents bring the facts, training brings the form. Together they did better than either alone.",
+    ),
+    "keep-prompting": (
+        "Keep prompting",
+        "prompt",
+        "Stay with a prompt: it is quicker to change, and training has not earned its place here.",
+    ),
+    "use-rag": (
+        "Use your documents",
+        "documents",
+        "Look up the right passages for each question and put them into the prompt. No training needed.",
+    ),
+    "collect-more-data": (
+        "Collect more data first",
+        "data",
+        "What there is does not carry a decision yet. The reasons below say what to bring.",
+    ),
+    "fix-the-data": (
+        "Fix the examples first",
+        "data",
+        "Something in the examples themselves stands in the way. No prompt and no training gets around that.",
+    ),
+    "inconclusive": (
+        "Cannot tell yet",
+        "unsure",
+        "The measurements single out no winner. Until they do, stay with the simplest approach that works.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class KeyNumber:
+    """One of the large numbers under the headline."""
+
+    title: str
+    value: str
+    detail: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenReason:
+    """A reason with the numbers that it opens onto."""
+
+    text: str
+    evidence: tuple[Fact, ...]
+
+
+def render_report(
+    verdict: Verdict,
+    scores: Sequence[Score],
+    manifest: Mapping[str, Any],
+    inputs: Mapping[str, str] | None = None,
+) -> str:
+    """The whole report as one self-contained HTML document.
+
+    `inputs` gives the input text of each example id. Keys that the manifest lacks leave their rows out.
+    """
+    contest = find_contest(verdict)
+    label, tone, meaning = _ADVICE[verdict.recommendation]
+    reasons = [_open_reason(reason) for reason in verdict.reasons]
+    losses = list_losses(manifest)
+    best_step = look_up(manifest, "training", "best_step")
+    best_step = float(best_step) if is_number(best_step) else None
+    loss_chart = charts.loss_chart(losses, best_step)
+    metrics = list_secondary_metrics(scores, verdict.primary_metric)
+    command = look_up(manifest, "command")
+    return _template().render(
+        verdict=verdict,
+        headline=shorten(verdict.headline, _SENTENCE_LIMIT),
+        label=label,
+        tone=tone,
+        meaning=meaning,
+        key_numbers=_key_numbers(verdict, contest, manifest),
+        model=None if verdict.model is None else shorten(verdict.model, 200),
+        metric=metric_title(verdict.primary_metric),
+        chart=Markup(_bar_chart(verdict)) if verdict.approaches else None,
+        kinds=_kinds(verdict),
+        reasons=reasons[:_MAX_REASONS],
+        more_reasons=reasons[_MAX_REASONS:],
+        rows=build_rows(verdict, scores),
+        secondary=[metric_title(name) for name in metrics],
+        examples_unfolded=_EXAMPLES_UNFOLDED,
+        examples=compare_examples(verdict, scores, inputs),
+        stages=list_stages(manifest, verdict.currency),
+        price=describe_price(manifest, verdict.currency),
+        savings=list_savings(verdict, contest),
+        facts=list_facts(manifest),
+        seed=seed(manifest),
+        test_reads=list_test_reads(manifest),
+        command=None if command is None else shorten(_command(command), _COMMAND_LIMIT),
+        loss_chart=None if loss_chart is None else Markup(loss_chart),
+        has_validation=any(point.validation is not None for point in losses),
+        has_train=any(point.train is not None for point in losses),
+        best_step=best_step,
+    )
+
+
+@lru_cache(maxsize=1)
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("tunewise.report", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # Every value passes here on its way out, so no control character can be forgotten.
+        finalize=lambda value: visible(value) if type(value) is str else value,
+    )
+    environment.filters["count"] = count
+    return environment.get_template("report.html.jinja")
+
+
+def _command(command: Any) -> str:
+    return " ".join(map(str, command)) if isinstance(command, list | tuple) else plain(command)
+
+
+def _key_numbers(verdict: Verdict, contest: Contest, manifest: Mapping[str, Any]) -> list[KeyNumber]:
+    numbers = []
+    tuned, untrained, gain = contest.tuned, contest.untrained, verdict.gain
+    rival = contest.untrained_title
+    if tuned is not None:
+        detail = f"95% interval {interval(tuned.low, tuned.high)}"
+        if untrained is not None:
+            detail = (
+                f"against {percent(untrained.score)} for the {rival}, {shorten(untrained.name, NAME_LIMIT)}"
+            )
+        numbers.append(KeyNumber("Tuned model", percent(tuned.score), detail))
+    elif untrained is not None:
+        spread = (
+            f"{shorten(untrained.name, NAME_LIMIT)}, 95% interval {interval(untrained.low, untrained.high)}"
+        )
+        numbers.append(KeyNumber(rival.capitalize(), percent(untrained.score), spread))
+    if gain is not None:
+        sure = f"95% interval {points(gain.low)} to {points(gain.high)}"
+        none = "" if gain.low > 0 else ", so perhaps no gain at all"
+        numbers.append(KeyNumber("Gain from training", points(gain.estimate), sure + none, "points"))
+    if tuned is None:
+        floors = [result for result in verdict.approaches if describe(result.name)[0] == "floor"]
+        if floors:
+            best = max(floors, key=lambda result: result.score)
+            detail = f"{shorten(best.name, NAME_LIMIT)}: what needs no model at all"
+            numbers.append(KeyNumber("Best floor", percent(best.score), detail))
+    numbers.append(
+        KeyNumber("Test examples", count(verdict.test_examples), "sealed before anything was tried")
+    )
+    if tuned is None:
+        numbers.append(KeyNumber("Cost of training", NOTHING, "nothing was trained"))
+    else:
+        cost = money_spent(verdict.training_cost, verdict.currency)
+        assumed = bool(look_up(manifest, "hourly_price_is_assumed"))
+        detail = "at an assumed price of machine time" if assumed else "once; each call is counted apart"
+        numbers.append(KeyNumber("Cost of training", cost, detail))
+    return numbers
+
+
+def _bar_chart(verdict: Verdict) -> str:
+    bars = []
+    for result in verdict.approaches:
+        kind, note = describe(result.name)
+        is_best = result.name == verdict.best_without_training
+        name = visible(result.name)
+        name = name if len(name) <= _BAR_NAME_LIMIT else f"{name[: _BAR_NAME_LIMIT - 1]}…"
+        numbers = result.score, result.low, result.high
+        bars.append(charts.Bar(name, note, kind, *numbers, emphasis=is_best or kind == "trained"))
+    return charts.bar_chart(bars, f"{metric_title(verdict.primary_metric)}, by approach")
+
+
+def _kinds(verdict: Verdict) -> list[tuple[str, str]]:
+    """The kinds of approach in the chart, for its legend."""
+    present = {describe(result.name)[0] for result in verdict.approaches}
+    return [(kind, name) for kind, name in KIND_NAMES.items() if kind in present]
+
+
+def _open_reason(reason: Reason) -> OpenReason:
+    evidence = tuple(
+        Fact(shorten(title(str(key)), 80), shorten(plain(value), _EVIDENCE_LIMIT))
+        for key, value in _flatten(reason.evidence)
+    )
+    return OpenReason(shorten(reason.text, _SENTENCE_LIMIT), evidence)
+
+
+def _flatten(evidence: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Nested numbers one to a row, so that each can be read."""
+    rows: list[tuple[str, Any]] = []
+    for key, value in evidence.items():
+        name = f"{prefix}{key}"
+        rows += _flatten(value, f"{name} · ") if isinstance(value, Mapping) else [(name, value)]
+    return rows

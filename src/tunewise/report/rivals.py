@@ -1,0 +1,71 @@
+"""What each rival is, in words for somebody who has never trained a model, and which two matter most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from tunewise.records import ApproachResult, Verdict
+
+Kind = Literal["floor", "prompt", "documents", "trained", "control"]
+
+KIND_NAMES: dict[Kind, str] = {
+    "trained": "Trained on your examples",
+    "prompt": "A prompt, nothing trained",
+    "documents": "A prompt with your documents",
+    "control": "A control",
+    "floor": "A floor: no model at all",
+}
+_DESCRIPTIONS: dict[str, tuple[Kind, str]] = {
+    "majority": ("floor", "always gives the most common answer"),
+    "pattern-majority": ("floor", "the most common answer to questions worded alike"),
+    "nearest-copy": ("floor", "copies the answer of the most similar example"),
+    "zero-shot": ("prompt", "the bare question"),
+    "instructed": ("prompt", "the question with written instructions"),
+    "few-shot": ("prompt", "instructions and a few worked examples"),
+    "few-shot-nearest": ("prompt", "instructions and the most similar worked examples"),
+    "rag": ("documents", "the passages found for each question go into the prompt"),
+    "fine-tuned": ("trained", "the model after training on your examples"),
+    "fine-tuned-rag": ("trained", "trained, with the passages found for each question"),
+    "from-scratch": ("control", "the same training from random weights"),
+}
+
+
+def describe(name: str) -> tuple[Kind, str]:
+    """The kind of an approach and one line on what it does. Unknown names count as prompts."""
+    if name in _DESCRIPTIONS:
+        return _DESCRIPTIONS[name]
+    if name.startswith("remote:"):
+        return "prompt", "another model, asked over the network"
+    if name.startswith("fine-tuned"):
+        return "trained", "the model after training on your examples"
+    return "prompt", ""
+
+
+@dataclass(frozen=True, slots=True)
+class Contest:
+    """The two approaches that the verdict is about. Either may be missing."""
+
+    tuned: ApproachResult | None
+    untrained: ApproachResult | None
+
+    @property
+    def untrained_title(self) -> str:
+        """`best prompt` when it is one; RAG and floors are called what they are."""
+        if self.untrained is None or describe(self.untrained.name)[0] == "prompt":
+            return "best prompt"
+        return "best without training"
+
+
+def find_contest(verdict: Verdict) -> Contest:
+    """The tuned model the verdict is about, and the best rival that needed no training.
+
+    With two tuned models, a recommendation names the one it means; otherwise the plain one stands.
+    """
+    by_name = {result.name: result for result in verdict.approaches}
+    wanted = ["fine-tuned", "fine-tuned-rag"]
+    if verdict.recommendation == "fine-tune-and-rag":
+        wanted.reverse()
+    wanted += [name for name in by_name if describe(name)[0] == "trained"]
+    tuned = next((by_name[name] for name in wanted if name in by_name), None)
+    return Contest(tuned, by_name.get(verdict.best_without_training or ""))

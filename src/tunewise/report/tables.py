@@ -1,0 +1,161 @@
+"""The numbers of the report that are computed from scores and rivals: the table, and what a call saves."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tunewise.records import AnswerStatus, ApproachResult, Score, Verdict
+from tunewise.report.rivals import KIND_NAMES, Contest, describe
+from tunewise.report.wording import (
+    NOTHING,
+    count,
+    interval,
+    is_number,
+    milliseconds,
+    money,
+    percent,
+    shorten,
+    title,
+    tokens,
+)
+
+NAME_LIMIT = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One approach in the table, every number already written out."""
+
+    name: str
+    kind: str
+    kind_name: str
+    note: str
+    is_best_untrained: bool
+    score: str
+    interval: str
+    answered: str
+    failed: str
+    missing: str
+    input_tokens: str
+    output_tokens: str
+    latency_ms: str
+    cost: str
+    measures: tuple[Measure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """The mean of one secondary metric over the answers where it is defined."""
+
+    value: str
+    undefined: int
+
+
+@dataclass(frozen=True, slots=True)
+class Saving:
+    """One line on what a call to the tuned model saves: a number and what it is."""
+
+    value: str
+    what: str
+
+
+def list_secondary_metrics(scores: Sequence[Score], primary: str) -> tuple[str, ...]:
+    """The metrics beside the primary one, in the order in which the scores first name them."""
+    return tuple(dict.fromkeys(name for score in scores for name in score.metrics if name != primary))
+
+
+def build_rows(verdict: Verdict, scores: Sequence[Score]) -> tuple[Row, ...]:
+    """The table of approaches, in the verdict's order."""
+    metrics = list_secondary_metrics(scores, verdict.primary_metric)
+    by_approach: dict[str, list[Score]] = {}
+    for score in scores:
+        by_approach.setdefault(score.approach, []).append(score)
+    return tuple(
+        _row(result, verdict, by_approach.get(result.name, []), metrics) for result in verdict.approaches
+    )
+
+
+def _row(result: ApproachResult, verdict: Verdict, scores: Sequence[Score], metrics: Sequence[str]) -> Row:
+    kind, note = describe(result.name)
+    by_status: dict[AnswerStatus, list[Score]] = {"answered": [], "failed": [], "missing": []}
+    for score in scores:
+        by_status[score.status].append(score)
+    answered = by_status["answered"]
+    asks_no_model = kind == "floor"
+    latency = statistics.median(score.latency_ms for score in answered) if answered else None
+    return Row(
+        name=shorten(result.name, NAME_LIMIT),
+        kind=kind,
+        kind_name=KIND_NAMES[kind],
+        note=note,
+        is_best_untrained=result.name == verdict.best_without_training,
+        score=percent(result.score),
+        interval=interval(result.low, result.high),
+        answered=count(result.answered),
+        failed=count(result.failed),
+        missing=count(len(by_status["missing"])),
+        input_tokens=NOTHING if asks_no_model else tokens(result.input_tokens_per_call),
+        output_tokens=NOTHING if asks_no_model else tokens(result.output_tokens_per_call),
+        latency_ms=NOTHING if asks_no_model else milliseconds(latency),
+        cost=money(result.cost_per_1000_calls, verdict.currency),
+        measures=tuple(_measure(answered, metric) for metric in metrics),
+    )
+
+
+def _measure(answered: Sequence[Score], metric: str) -> Measure:
+    values = [score.metrics.get(metric) for score in answered]
+    defined = [value for value in values if value is not None and is_number(value)]
+    return Measure(_mean(defined), len(values) - len(defined))
+
+
+def _mean(values: Sequence[float]) -> str:
+    """Shares as percentages; metrics that leave 0..1, such as a count of edits, as they are."""
+    if not values:
+        return NOTHING
+    mean = math.fsum(values) / len(values)
+    return percent(mean) if all(0 <= value <= 1 for value in values) else f"{mean:.4g}"
+
+
+def list_savings(verdict: Verdict, contest: Contest) -> tuple[Saving, ...]:
+    """Break-even, and the tokens and money that a call to the tuned model saves against the best rival."""
+    if contest.tuned is None or contest.untrained is None:
+        return ()
+    rival = f"than with the {contest.untrained_title}"
+    shorter = _tokens(contest.untrained) - _tokens(contest.tuned)
+    cost = contest.untrained.cost_per_1000_calls - contest.tuned.cost_per_1000_calls
+    if verdict.break_even_calls is None:
+        pays_back = Saving(
+            "Not on cost", "a call to the tuned model is not cheaper, so quality must be the reason"
+        )
+    else:
+        pays_back = Saving(
+            count(verdict.break_even_calls, "call"), "until the savings have paid for the training"
+        )
+    return (
+        pays_back,
+        Saving(tokens(abs(shorter)), f"{'fewer' if shorter >= 0 else 'more'} tokens per call {rival}"),
+        Saving(
+            money(abs(cost), verdict.currency), f"{'less' if cost >= 0 else 'more'} per 1,000 calls {rival}"
+        ),
+    )
+
+
+def _tokens(result: ApproachResult) -> float:
+    return result.input_tokens_per_call + result.output_tokens_per_call
+
+
+METRIC_NAMES: Mapping[str, str] = {
+    "exact_match": "Answers exactly right",
+    "json_field_accuracy": "JSON fields right",
+    "form": "Form kept",
+    "accuracy": "Answers right",
+    "macro_f1": "Macro F1",
+}
+
+
+def metric_title(name: str) -> str:
+    """A metric's name in words."""
+    return METRIC_NAMES.get(name, shorten(title(name), NAME_LIMIT))

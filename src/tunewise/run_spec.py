@@ -1,0 +1,60 @@
+"""What a run is asked to do: one frozen spec, saved with the run and compared when it is resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from tunewise.errors import SpecError
+from tunewise.models.embedded import EMBEDDED
+from tunewise.models.ids import check_suffix
+from tunewise.train.spec import TrainSpec
+
+ApproachName = Literal["majority", "nearest-copy", "zero-shot", "instructed", "few-shot", "fine-tuned"]
+APPROACHES: tuple[ApproachName, ...] = get_args(ApproachName)
+
+
+class RunSpec(BaseModel):
+    """Everything that decides what `tunewise run` computes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path
+    """The user's file of examples."""
+    base: str = EMBEDDED
+    """`embedded`, a hub id or a folder."""
+    instructions: str | None = None
+    """The instruction to prompt with, in place of the data's own commonest system message."""
+    group_key: str | None = None
+    """A field of each row whose equal values must stay on one side of the split."""
+    suffix: str = "tuned"
+    """The part of the tuned model's id that its owner chooses."""
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    """Decides the split, the shots, the initial adapter, the order of training and the resampling tests."""
+    approaches: tuple[ApproachName, ...] = APPROACHES
+    """Which rivals run."""
+    force: bool = False
+    """Deploy the tuned model even if it did not win; recorded as such."""
+    training: TrainSpec = TrainSpec()
+    """How to train; its own seed is replaced by this run's."""
+
+    @field_validator("suffix")
+    @classmethod
+    def _suffix_fits_an_id(cls, suffix: str) -> str:
+        return check_suffix(suffix)
+
+    @property
+    def train_spec(self) -> TrainSpec:
+        """`training` under this run's seed."""
+        return self.training.model_copy(update={"seed": self.seed})
+
+
+def parse_approaches(text: str) -> tuple[ApproachName, ...]:
+    """`a,b,c` as the command line takes it, in the order they run. Raises `SpecError` naming the unknown one."""
+    asked = {name.strip() for name in text.split(",") if name.strip()}
+    unknown = sorted(asked - set(APPROACHES))
+    if unknown or not asked:
+        raise SpecError(f"unknown approach {', '.join(unknown) or text!r}: choose from {', '.join(APPROACHES)}")
+    return tuple(name for name in APPROACHES if name in asked)

@@ -1,0 +1,116 @@
+"""A run's folder: whose it is, what is finished, and that only one process writes there at a time.
+
+Each stage leaves its result as one file under `stages/`, written whole. A run that is started again finds
+them and goes on after the last one; a different run is refused the folder.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+from tunewise.errors import RunFolderError
+from tunewise.store.files import read_json, read_jsonl, write_json
+
+IDENTITY_FILE = "run.json"
+LOCK_FILE = ".lock"
+TEST_READS_FILE = "test_reads.jsonl"
+_STAGES = "stages"
+
+
+@dataclass(frozen=True, slots=True)
+class StageResult:
+    """What a stage left, and what it cost."""
+
+    value: Any
+    seconds: float
+    resumed: bool
+    """Whether an earlier, interrupted run had finished it."""
+
+
+class RunFolder:
+    """Holds the folder open, and locked, for one run. Use it as a context manager."""
+
+    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+        """Claim `path` for the run that `identity` (flat, JSON values) describes.
+
+        Raises `RunFolderError` when the folder belongs to another run (naming what differs), holds other
+        files, is in use, or cannot be written.
+        """
+        self.path = path
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            self._lock = self._acquire()
+        except OSError as error:
+            if isinstance(error, RunFolderError):
+                raise
+            raise RunFolderError(f"cannot write to the run folder {path}: {error.strerror}") from error
+        try:
+            self._claim(dict(identity))
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._lock.close()
+
+    def stage(self, name: str, compute: Callable[[], Any]) -> StageResult:
+        """The stage's result (JSON values): read back if it is there, else computed and kept."""
+        file = self.path / _STAGES / f"{name}.json"
+        if file.is_file():
+            kept = read_json(file)
+            return StageResult(kept["value"], kept["seconds"], resumed=True)
+        started = time.perf_counter()
+        value = compute()
+        seconds = time.perf_counter() - started
+        write_json(file, {"seconds": seconds, "value": value})
+        return StageResult(value, seconds, resumed=False)
+
+    def timings(self) -> dict[str, float]:
+        """Seconds that each finished stage took, in the order they finished."""
+        files = sorted((self.path / _STAGES).glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
+        return {file.stem: round(read_json(file)["seconds"], 3) for file in files}
+
+    def log_test_read(self, purpose: str, at: float) -> None:
+        """Keep for good that the sealed test set was read; `at` in unix seconds."""
+        with (self.path / TEST_READS_FILE).open("a", encoding="utf-8") as log:
+            log.write(json.dumps({"purpose": purpose, "at": at}) + "\n")
+
+    def test_reads(self) -> list[dict[str, Any]]:
+        """Every read of the test set in this run, also by earlier attempts."""
+        return read_jsonl(self.path / TEST_READS_FILE)
+
+    def _acquire(self) -> TextIO:
+        lock = (self.path / LOCK_FILE).open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise RunFolderError(f"another run is using {self.path}: wait for it, or give another --out") from None
+        return lock
+
+    def _claim(self, identity: dict[str, Any]) -> None:
+        file = self.path / IDENTITY_FILE
+        if not file.is_file():
+            others = sorted(p.name for p in self.path.iterdir() if p.name != LOCK_FILE)
+            if others:
+                raise RunFolderError(f"{self.path} holds other files ({others[0]}): give an empty folder as --out")
+            write_json(file, identity)
+            return
+        before = read_json(file)
+        keys = sorted(before.keys() | identity.keys())
+        changed = [key for key in keys if before.get(key) != identity.get(key)]
+        if changed:
+            differences = "; ".join(f"{key} was {before.get(key)!r}, is {identity.get(key)!r}" for key in changed)
+            raise RunFolderError(f"{self.path} belongs to another run ({differences}): give another --out")

@@ -1,0 +1,163 @@
+"""The three sides, the sealed test set, and how large it must be."""
+
+import random
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunewise.data.split import (
+    SealedTest,
+    detectable_difference,
+    examples_to_detect,
+    side_sizes,
+    split_examples,
+)
+from tunewise.errors import DataError
+from tunewise.records import Example, Message
+
+PATH = "data.jsonl"
+
+
+def examples(group_sizes):
+    made = []
+    for group, size in enumerate(group_sizes):
+        for _ in range(size):
+            number = len(made)
+            messages = (Message("user", f"q{number}"), Message("assistant", "a"))
+            made.append(Example(f"{number * 2654435761 % 2**32:016x}", messages, number + 1, f"g{group}"))
+    return made
+
+
+def sides(split):
+    return [{e.id for e in side} for side in (split.train, split.validation, split.test.read("checking"))]
+
+
+def sizes(split):
+    return len(split.train), len(split.validation), len(split.test)
+
+
+def test_the_power_calculation_gives_the_published_sizes():
+    assert examples_to_detect(0.10, 0.30) == 234
+    assert examples_to_detect(0.03, 0.30) == 2614
+    assert examples_to_detect(1.0, 0.3) == 4
+    assert detectable_difference(30, 0.30) == pytest.approx(0.27, abs=0.005)
+    assert detectable_difference(100, 0.30) == pytest.approx(0.15, abs=0.005)
+    assert detectable_difference(1000, 0.30) == pytest.approx(0.05, abs=0.005)
+
+
+def test_so_many_examples_do_detect_the_difference_four_times_out_of_five():
+    rng = random.Random(0)
+    n, wins = examples_to_detect(0.10, 0.30), 0
+    for _ in range(2000):
+        draws = [rng.random() for _ in range(n)]
+        b, c = sum(d < 0.2 for d in draws), sum(0.2 <= d < 0.3 for d in draws)
+        wins += (b - c) / max(1, b + c) ** 0.5 > 1.96
+    assert 0.77 <= wins / 2000 <= 0.84
+
+
+@given(st.integers(4, 5000), st.floats(0.01, 1))
+def test_the_two_power_formulas_are_inverse(n, discordance):
+    difference = detectable_difference(n, discordance)
+    assert 0 < difference <= 1
+    assert abs(examples_to_detect(difference, discordance) - n) <= 1
+
+
+def test_three_examples_detect_nothing_and_no_difference_is_never_detected():
+    assert detectable_difference(3, 0.3) is None
+    with pytest.raises(ValueError, match="cannot be detected"):
+        examples_to_detect(0.0, 0.3)
+
+
+def test_a_large_file_gives_the_test_set_what_it_needs_and_no_more():
+    split = split_examples(examples([1] * 1143), seed=0, path=PATH)
+    assert sizes(split) == (809, 100, 234)
+    assert split.describe() == "train 809, validation 100, test 234: enough to see a difference of 10 points"
+
+
+def test_a_small_file_gives_at_most_a_quarter():
+    assert side_sizes(100) == (65, 10, 25)
+    assert side_sizes(20) == (10, 5, 5)
+
+
+def test_ten_examples_are_enough_to_fill_every_side():
+    split = split_examples(examples([1] * 10), seed=0, path=PATH)
+    assert sizes(split) == (6, 2, 2)
+    assert split.describe().endswith("too few to see any difference")
+
+
+def test_nine_examples_are_refused_with_what_is_needed():
+    with pytest.raises(DataError, match=r"data.jsonl: 9 usable examples: at least 10 .* about 50"):
+        split_examples(examples([1] * 9), seed=0, path=PATH)
+
+
+def test_fewer_than_three_groups_are_refused():
+    with pytest.raises(DataError, match="only 2 different inputs or groups"):
+        split_examples(examples([20, 20]), seed=0, path=PATH)
+
+
+def test_big_groups_do_not_break_the_sizes():
+    train, validation, test = sizes(split_examples(examples([400, 200] + [1] * 400), seed=0, path=PATH))
+    assert (validation, test) == (100, 234)
+    assert train == 666
+
+
+@pytest.mark.parametrize("groups", [[97, 1, 1, 1], [10, 10, 10], [100] * 4, [50, 40] + [1] * 10, [8, 1, 1]])
+def test_no_side_is_left_empty_by_big_groups(groups):
+    assert all(sizes(split_examples(examples(groups), seed=1, path=PATH)))
+
+
+group_sizes = st.lists(st.integers(1, 12), min_size=3, max_size=60).filter(lambda sizes: sum(sizes) >= 10)
+
+
+@given(group_sizes, st.integers())
+def test_every_example_is_on_one_side_and_no_group_on_two(group_sizes, seed):
+    rows = examples(group_sizes)
+    split = split_examples(rows, seed, path=PATH)
+    on_sides = [split.train, split.validation, split.test.read("checking")]
+    assert sorted(e.id for side in on_sides for e in side) == sorted(e.id for e in rows)
+    groups = [{e.group for e in side} for side in on_sides]
+    assert all(groups)
+    assert sum(map(len, groups)) == len(set.union(*groups))
+    assert split.test.num_groups == len(groups[2])
+
+
+@given(group_sizes, st.integers(), st.integers())
+def test_the_order_of_the_rows_changes_nothing(group_sizes, seed, shuffle):
+    rows = examples(group_sizes)
+    shuffled = random.Random(shuffle).sample(rows, len(rows))
+    first, second = split_examples(rows, seed, path=PATH), split_examples(shuffled, seed, path=PATH)
+    assert sides(first) == sides(second)
+    assert first.test.seal == second.test.seal
+
+
+def test_another_seed_gives_another_split():
+    rows = examples([1] * 100)
+    assert split_examples(rows, 0, path=PATH).test.seal != split_examples(rows, 1, path=PATH).test.seal
+
+
+def test_every_read_of_the_test_set_is_logged():
+    sealed = SealedTest(examples([1, 1]))
+    assert sealed.reads == ()
+    before = time.time()
+    assert len(sealed.read("final scores")) == 2
+    (read,) = sealed.reads
+    assert read.purpose == "final scores"
+    assert before <= read.at <= time.time()
+
+
+def test_the_test_set_gives_its_rows_to_nothing_but_read():
+    sealed = SealedTest(examples([1, 1]))
+    assert len(sealed) == 2
+    with pytest.raises(TypeError):
+        iter(sealed)
+    with pytest.raises(TypeError):
+        sealed[0]
+    assert not hasattr(sealed, "examples")
+    assert "q0" not in repr(sealed)
+
+
+def test_the_seal_depends_on_the_rows_and_not_on_their_order():
+    rows = examples([1, 1, 1])
+    assert SealedTest(rows).seal == SealedTest(rows[::-1]).seal != SealedTest(rows[:2]).seal

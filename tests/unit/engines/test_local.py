@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from toy import CHATML, make_loaded, make_model
+
+from tunewise.engines import local
+from tunewise.engines.local import LocalEngine
+from tunewise.errors import ModelNotFoundError, RequestError
+from tunewise.models.adapters import save_adapter
+from tunewise.records import ChatRequest, Message
+from tunewise.train.lora import add_lora
+
+
+@pytest.fixture(params=[False, True], ids=["caller computes", "own thread"])
+def engine(request: pytest.FixtureRequest) -> Iterator[LocalEngine]:
+    engine = LocalEngine(make_loaded(), own_thread=request.param)
+    yield engine
+    engine.close()
+
+
+def ask(text: str, model: str = "toy", max_tokens: int = 12, **options: object) -> ChatRequest:
+    return ChatRequest(model, (Message("user", text),), max_tokens, **options)  # type: ignore[arg-type]
+
+
+def save_random_adapter(folder: Path, seed: int) -> Path:
+    layers = add_lora(make_model(), 4, 8.0, seed=seed)
+    generator = torch.Generator().manual_seed(seed)
+    for layer in layers.values():
+        torch.nn.init.normal_(layer.b, std=0.3, generator=generator)
+    save_adapter(folder, {n: (layer.a, layer.b) for n, layer in layers.items()}, 4, 8.0, "toy")
+    return folder
+
+
+def plain_greedy(engine: LocalEngine, request: ChatRequest, adapter: Path | None = None) -> str:
+    """What transformers' own `generate` answers."""
+    model = make_model(attention="eager")
+    if adapter is not None:
+        model = PeftModel.from_pretrained(model, adapter)
+    tokenizer = engine._loaded.tokenizer
+    ids = tokenizer.apply_chat_template(
+        [{"role": m.role, "content": m.content} for m in request.messages],
+        add_generation_prompt=True,
+        return_tensors="pt",
+        return_dict=False,
+    )
+    output = model.generate(
+        input_ids=ids,
+        attention_mask=torch.ones_like(ids),
+        max_new_tokens=request.max_tokens,
+        do_sample=False,
+        pad_token_id=1,
+    )
+    return str(tokenizer.decode(output[0, ids.shape[1] :], skip_special_tokens=True))
+
+
+PROMPTS = ["a", "what is 2 + 2?", "x" * 70, "hello there", "£ and €", "abc" * 30, "z", "one more question"]
+
+
+def test_greedy_answers_are_those_of_transformers(engine: LocalEngine) -> None:
+    requests = [ask(text) for text in PROMPTS]
+    answers = [completion.text for completion in engine.generate(requests)]
+    assert answers == [plain_greedy(engine, request) for request in requests]
+
+
+def test_base_and_adapters_answer_in_one_batch_each_as_itself(engine: LocalEngine, tmp_path: Path) -> None:
+    adapters = {f"ft:{i}": save_random_adapter(tmp_path / str(i), i) for i in (1, 2)}
+    for name, path in adapters.items():
+        engine.load(name, path)
+    requests = [ask(text, model) for text in PROMPTS[:4] for model in ("ft:1", "toy", "ft:2")]
+    answers = [completion.text for completion in engine.generate(requests)]
+    assert answers == [plain_greedy(engine, r, adapters.get(r.model)) for r in requests]
+    assert len({answers[0], answers[1], answers[2]}) == 3
+
+
+def test_a_prompt_that_begins_like_an_earlier_one_is_answered_the_same(engine: LocalEngine) -> None:
+    prefix = "Here is a long beginning that many prompts share, word for word. "
+    requests = [ask(prefix + text) for text in PROMPTS]
+    fresh = []
+    for request in requests:
+        alone = LocalEngine(make_loaded())
+        fresh.append(alone.generate([request])[0].text)
+        alone.close()
+    for _ in range(2):
+        assert [completion.text for completion in engine.generate(requests)] == fresh
+
+
+def test_a_prompt_longer_than_a_step_is_computed_in_chunks(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "MAX_STEP_TOKENS", 16)
+    requests = [ask(text) for text in PROMPTS]
+    assert [c.text for c in engine.generate(requests)] == [plain_greedy(engine, r) for r in requests]
+
+
+def test_more_requests_than_slots_are_all_answered_in_order(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del engine._slots[3:]
+    requests = [ask(text) for text in PROMPTS * 3]
+    done: list[int] = []
+    answers = [completion.text for completion in engine.generate(requests, done.append)]
+    assert answers[: len(PROMPTS)] == [plain_greedy(engine, ask(text)) for text in PROMPTS]
+    assert answers == answers[: len(PROMPTS)] * 3
+    assert sorted(done) == list(range(len(requests)))
+
+
+def test_usage_counts_prompt_and_answer(engine: LocalEngine) -> None:
+    completion = engine.generate([ask("stream me", max_tokens=5)])[0]
+    assert completion.input_tokens == engine.count_tokens("toy", [Message("user", "stream me")])
+    assert (completion.finish_reason, completion.output_tokens) == ("length", 5)
+    assert engine.count_answer_tokens("toy", "four") == 5
+
+
+def test_a_stream_adds_up_to_the_plain_answer(engine: LocalEngine) -> None:
+    plain = engine.generate([ask("stream me", max_tokens=40)])[0]
+    deltas = list(engine.stream(ask("stream me", max_tokens=40)))
+    assert "".join(delta.text for delta in deltas) == plain.text
+    assert deltas[-1].completion is not None
+    assert deltas[-1].completion.text == plain.text
+    assert len(deltas) > 5
+
+
+def test_a_stop_string_ends_the_answer_before_it_and_is_never_streamed(engine: LocalEngine) -> None:
+    answers = {text: engine.generate([ask(text, max_tokens=40)])[0].text for text in PROMPTS}
+    # Two printable characters on end: a stop string that spans two tokens of this model.
+    question, found = next((t, m) for t, a in answers.items() if (m := re.search(r"(?<=..)[!-~]{2}", a)))
+    cut = answers[question][: answers[question].index(found[0])]
+    request = ask(question, max_tokens=40, stop=(found[0],))
+    assert engine.generate([request])[0].text == cut
+    deltas = list(engine.stream(request))
+    assert "".join(delta.text for delta in deltas) == cut
+    assert deltas[-1].completion is not None
+    assert deltas[-1].completion.finish_reason == "stop"
+    assert len(cut) > 1
+
+
+def test_a_seed_gives_the_same_sample_again_and_another_seed_another(engine: LocalEngine) -> None:
+    def sample(seed: int) -> str:
+        return engine.generate([ask("dice", max_tokens=30, temperature=1.0, seed=seed)])[0].text
+
+    assert sample(7) == sample(7)
+    assert len({sample(seed) for seed in range(4)}) > 1
+
+
+def test_a_tiny_top_p_is_greedy(engine: LocalEngine) -> None:
+    sampled = engine.generate([ask("p", temperature=1.0, top_p=1e-6, seed=1)])[0].text
+    assert sampled == engine.generate([ask("p")])[0].text
+
+
+def test_one_request_that_does_not_fit_fails_alone(engine: LocalEngine) -> None:
+    good, bad = engine.generate([ask("fine"), ask("x" * 600)])
+    assert good.error is None
+    assert bad.finish_reason == "error"
+    assert "context of toy holds 512" in (bad.error or "")
+    with pytest.raises(RequestError, match="holds 512"):
+        engine.check(ask("x" * 600))
+
+
+def test_an_unknown_model_is_an_error(engine: LocalEngine) -> None:
+    with pytest.raises(ModelNotFoundError, match="nobody"):
+        engine.generate([ask("a", model="nobody")])
+
+
+def test_an_unloaded_model_is_forgotten(engine: LocalEngine, tmp_path: Path) -> None:
+    engine.load("ft:1", save_random_adapter(tmp_path, 1))
+    assert engine.models() == ["toy", "ft:1"]
+    engine.unload("ft:1")
+    with pytest.raises(ModelNotFoundError):
+        engine.check(ask("a", model="ft:1"))
+
+
+def test_the_adapters_own_chat_template_is_used(engine: LocalEngine, tmp_path: Path) -> None:
+    folder = save_random_adapter(tmp_path, 1)
+    (folder / "chat_template.jinja").write_text(CHATML.replace("Be kind.", ""))
+    engine.load("ft:1", folder)
+    question = [Message("user", "a")]
+    assert engine.count_tokens("ft:1", question) == engine.count_tokens("toy", question) - len("Be kind.")
+
+
+def test_closing_a_stream_frees_its_place(engine: LocalEngine) -> None:
+    stream = engine.stream(ask("long", max_tokens=400))
+    next(stream)
+    stream.close()
+    engine.generate([ask("after")])
+    assert engine._running() == []
+
+
+def test_callers_in_many_threads_each_get_their_own_answer(engine: LocalEngine) -> None:
+    answers: dict[str, str] = {}
+
+    def call(text: str) -> None:
+        answers[text] = engine.generate([ask(text)])[0].text
+
+    threads = [threading.Thread(target=call, args=(text,)) for text in PROMPTS]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == {text: plain_greedy(engine, ask(text)) for text in PROMPTS}
+
+
+def test_scores_are_the_log_probabilities_of_the_answer(engine: LocalEngine, tmp_path: Path) -> None:
+    folder = save_random_adapter(tmp_path, 1)
+    engine.load("ft:1", folder)
+    messages = [Message("user", "a")]
+    template = engine._template("ft:1")
+    ids = template.encode_example([*messages, Message("assistant", "ok")]).ids
+    model = PeftModel.from_pretrained(make_model(attention="eager"), folder)
+    logprobs = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+    expected = [logprobs[i - 1, ids[i]].item() for i in range(len(ids) - 3, len(ids))]
+    assert engine.score("ft:1", messages, "ok") == pytest.approx(expected, abs=2e-4)
+
+
+def test_a_failing_step_reaches_every_caller_and_the_engine_goes_on(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(engine, "_compute", broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        engine.generate([ask("a"), ask("b")])
+    monkeypatch.undo()
+    assert engine.generate([ask("a")])[0].error is None
+
+
+def test_a_closed_engine_says_so(engine: LocalEngine) -> None:
+    engine.close()
+    with pytest.raises(RequestError, match="closed"):
+        engine.generate([ask("a")])

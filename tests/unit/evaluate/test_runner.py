@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from toy import make_loaded
+
+from tunewise.approaches.majority import Majority
+from tunewise.approaches.prompted import zero_shot
+from tunewise.engines.local import LocalEngine
+from tunewise.evaluate.runner import Decoding, ScoredRun, choose_decoding, run_approach, run_floor
+from tunewise.evaluate.selection import choose_prompts, prompted_rivals
+from tunewise.progress import SilentProgress
+from tunewise.records import Example, Message
+
+
+@pytest.fixture
+def engine() -> Iterator[LocalEngine]:
+    engine = LocalEngine(make_loaded())
+    yield engine
+    engine.close()
+
+
+def example(question: str, answer: str) -> Example:
+    return Example(question, (Message("system", "I."), Message("user", question), Message("assistant", answer)), 1, question)
+
+
+EXAMPLES = [example("a", "right"), example("b", "wrong"), example("c", "right")]
+
+
+def test_a_rival_is_scored_on_every_example_in_order() -> None:
+    floor = Majority()
+    floor.prepare(EXAMPLES)
+    scores = run_floor(floor, EXAMPLES, "text").scores
+    assert [score.metrics["exact_match"] for score in scores] == [1.0, 0.0, 1.0]
+    assert [score.example_id for score in scores] == ["a", "b", "c"]
+
+
+def test_a_failed_call_is_failed_and_not_a_wrong_answer(engine: LocalEngine) -> None:
+    asked = [example("a", "x"), example("y" * 600, "x")]
+    answered, failed = run_approach(zero_shot("toy"), asked, engine, Decoding("text", 5), SilentProgress()).scores
+    assert (answered.status, answered.metrics["exact_match"]) == ("answered", 0.0)
+    assert (failed.status, failed.metrics["exact_match"]) == ("failed", None)
+    assert "context" in failed.answer
+
+
+def test_the_mean_counts_failures_as_zero_and_leaves_out_what_is_undefined() -> None:
+    floor = Majority()
+    floor.prepare(EXAMPLES)
+    run = run_floor(floor, EXAMPLES, "text")
+    assert run.mean("exact_match") == pytest.approx(2 / 3)
+    assert run.mean("json_field_accuracy") == 0.0
+
+
+def test_scores_survive_the_run_folder() -> None:
+    floor = Majority()
+    floor.prepare(EXAMPLES)
+    run = run_floor(floor, EXAMPLES, "text")
+    assert ScoredRun.from_json(run.to_json()) == run
+
+
+def test_answers_may_be_twice_as_long_as_the_longest_in_training(engine: LocalEngine) -> None:
+    short = choose_decoding(engine, "text", [example("a", "four")])
+    long = choose_decoding(engine, "text", [example("a", "four"), example("b", "l" * 60)])
+    assert short.max_tokens == 5 + 20
+    assert long.max_tokens == 2 * 61
+
+
+def test_the_number_of_shots_is_chosen_on_validation_and_carried_to_the_test(engine: LocalEngine) -> None:
+    train = [example(str(i), f"answer {i}") for i in range(6)]
+    names = ("zero-shot", "instructed", "few-shot")
+    choice = choose_prompts(
+        names, train, EXAMPLES, None, engine, Decoding("text", 5), "exact_match", 0, SilentProgress()
+    )
+    assert choice.instruction == "I."
+    assert choice.num_shots in (2, 4, 8)
+    assert set(choice.scores) == {"zero-shot", "instructed", *(f"few-shot, {n} shots" for n in (2, 4, 8))}
+    rivals = {rival.name: rival for rival in prompted_rivals(names, choice, train, "toy", 0)}
+    assert set(rivals) == set(names)
+    assert len(rivals["few-shot"].shots) == min(choice.num_shots, len(train))
+
+
+def test_data_without_instructions_has_no_instructed_rival(engine: LocalEngine) -> None:
+    rows = [Example(str(i), (Message("user", str(i)), Message("assistant", "x")), 1, str(i)) for i in range(4)]
+    choice = choose_prompts(
+        ("instructed", "few-shot"), rows, rows, None, engine, Decoding("text", 5), "exact_match", 0, SilentProgress()
+    )
+    names = [rival.name for rival in prompted_rivals(("instructed", "few-shot"), choice, rows, "toy", 0)]
+    assert names == ["few-shot"]

