@@ -16,10 +16,10 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import LoraConfig
-from results_file import Figure, write_results
 from transformers import AutoModelForCausalLM, TrainerCallback
 from trl import SFTConfig, SFTTrainer
 
+from results_file import Figure, write_results
 from tunewise.chat.template import ChatTemplate
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
@@ -44,7 +44,7 @@ def ours(base: BaseModel, examples: list[Example], spec: TrainSpec) -> tuple[flo
     return len(examples) / result.seconds, sum(losses) / len(losses)
 
 
-class _Clock(TrainerCallback):
+class _Clock(TrainerCallback):  # type: ignore[misc]
     """Times the steps alone, not the set-up around them."""
 
     def on_train_begin(self, *_: Any, **__: Any) -> None:
@@ -133,7 +133,9 @@ def main() -> None:
         holds=ratio >= TARGET_RATIO,
         limited_by="matrix products of the frozen layers, forward and backward: about 70% of a step",
     )
-    print(f"{ratio:.2f} times TRL (target {TARGET_RATIO}); written to {write_results('train_speed', [figure])}")
+    print(
+        f"{ratio:.2f} times TRL (target {TARGET_RATIO}); written to {write_results('train_speed', [figure])}"
+    )
 
 
 if __name__ == "__main__":

@@ -1,1 +1,35 @@
-"""tunewise: should I fine-tune, or is a better prompt enough? Measured on your own examples."""
+"""tunewise: should I fine-tune, or is a better prompt enough? Answered by measurement on your own examples.
+
+    from pathlib import Path
+    import tunewise
+
+    verdict = tunewise.run(tunewise.RunSpec(data=Path("examples/prices.jsonl")), Path("runs/prices"))
+    print(verdict.headline)
+
+Importing this package imports nothing heavy; each name is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tunewise.errors import TunewiseError as TunewiseError
+    from tunewise.pipeline import run as run
+    from tunewise.records import Verdict as Verdict
+    from tunewise.run_spec import RunSpec as RunSpec
+
+_HOMES = {
+    "RunSpec": "tunewise.run_spec",
+    "TunewiseError": "tunewise.errors",
+    "Verdict": "tunewise.records",
+    "run": "tunewise.pipeline",
+}
+__all__ = ["RunSpec", "TunewiseError", "Verdict", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tunewise' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

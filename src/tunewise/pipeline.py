@@ -88,7 +88,9 @@ def run(
             record = publish.register_candidate(base, spec, out, training, settings, registry)
             engine.load(record.id, out / MODEL_FOLDER)
             tuned = fine_tuned(record.id)
-            runs[TUNED] = test(TUNED, lambda examples: run_approach(tuned, examples, engine, decoding, progress))
+            runs[TUNED] = test(
+                TUNED, lambda examples: run_approach(tuned, examples, engine, decoding, progress)
+            )
 
         measurements = compare(
             runs,
@@ -102,9 +104,7 @@ def run(
             training_seconds=training.seconds if training else 0.0,
         )
         verdict = decide(measurements, forced=spec.force)
-        evidence = publish.Evidence(
-            spec, dataset, split, base, base_sha256, decoding, choice, training, runs
-        )
+        evidence = publish.Evidence(spec, dataset, split, base, base_sha256, decoding, choice, training, runs)
         publish.publish(folder, evidence, verdict, record, settings, registry)
         engine.close()
     return verdict

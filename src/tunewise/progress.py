@@ -36,6 +36,6 @@ class SilentProgress:
         """Nobody watches."""
 
     @contextmanager
-    def task(self, label: str, total: float) -> Iterator[Task]:
+    def task(self, label: str, total: float) -> Iterator[Task]:  # noqa: ARG002 - the protocol's
         """A step that nobody watches."""
         yield _SilentTask()

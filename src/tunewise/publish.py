@@ -68,32 +68,55 @@ def open_run(
             yield folder
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
-            registry.update_run(replace(record, status="interrupted" if stopped else "failed", finished_at=int(time.time())))
+            registry.update_run(
+                replace(record, status="interrupted" if stopped else "failed", finished_at=int(time.time()))
+            )
             raise
 
 
 def register_candidate(
-    base: BaseModel, spec: RunSpec, out: Path, training: TrainingSummary, settings: Settings, registry: Registry
+    base: BaseModel,
+    spec: RunSpec,
+    out: Path,
+    training: TrainingSummary,
+    settings: Settings,
+    registry: Registry,
 ) -> ModelRecord:
     """Give a freshly trained model its id; from here on it can be asked, whatever becomes of it."""
     path = (out / MODEL_FOLDER).resolve()
-    model_id = tuned_model_id(base.name, settings.organization, spec.suffix, str(path), training.adapter_sha256)
+    model_id = tuned_model_id(
+        base.name, settings.organization, spec.suffix, str(path), training.adapter_sha256
+    )
     record = ModelRecord(
-        model_id, base.source, str(path), "candidate", "not compared yet", str(out.resolve()), int(time.time())
+        model_id,
+        base.source,
+        str(path),
+        "candidate",
+        "not compared yet",
+        str(out.resolve()),
+        int(time.time()),
     )
     registry.add_model(record)
     return record
 
 
 def publish(
-    folder: RunFolder, evidence: Evidence, verdict: Verdict, record: ModelRecord | None, settings: Settings, registry: Registry
+    folder: RunFolder,
+    evidence: Evidence,
+    verdict: Verdict,
+    record: ModelRecord | None,
+    settings: Settings,
+    registry: Registry,
 ) -> None:
     """Write the run's files, `verdict.json` last, and tell the registry how it ended."""
+    test = evidence.split.test.read("report")
     manifest = build_manifest(evidence, folder, settings)
-    write_run_files(folder.path, verdict, evidence.runs, manifest, evidence.split.test.read("report"))
+    write_run_files(folder.path, verdict, evidence.runs, manifest, test)
     if record is not None:
         record = judge(record, verdict)
-        write_json(Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **manifest})
+        write_json(
+            Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **manifest}
+        )
         write_text(Path(record.path) / "README.md", render_model_card(record, verdict, manifest))
         registry.add_model(record)
     run = registry.run(str(folder.path))

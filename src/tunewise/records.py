@@ -1,6 +1,6 @@
 """The frozen records that cross stages. Reading this page is reading what each stage hands to the next.
 
-    Example -> Split -> ChatRequest -> Completion -> Score -> ApproachResult -> Verdict -> ModelRecord
+Example -> Split -> ChatRequest -> Completion -> Score -> ApproachResult -> Verdict -> ModelRecord
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ class Completion:
     input_tokens: int
     output_tokens: int
     latency_ms: float
-    """From when the engine began to work on it until its last token, beside whatever else was in the batch."""
+    """From when the engine began to work on it until its last token, beside the rest of its batch."""
     error: str | None = None
 
 

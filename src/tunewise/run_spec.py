@@ -52,9 +52,11 @@ class RunSpec(BaseModel):
 
 
 def parse_approaches(text: str) -> tuple[ApproachName, ...]:
-    """`a,b,c` as the command line takes it, in the order they run. Raises `SpecError` naming the unknown one."""
+    """`a,b,c` of the command line, in the order they run. Raises `SpecError` that names an unknown one."""
     asked = {name.strip() for name in text.split(",") if name.strip()}
     unknown = sorted(asked - set(APPROACHES))
     if unknown or not asked:
-        raise SpecError(f"unknown approach {', '.join(unknown) or text!r}: choose from {', '.join(APPROACHES)}")
+        raise SpecError(
+            f"unknown approach {', '.join(unknown) or text!r}: choose from {', '.join(APPROACHES)}"
+        )
     return tuple(name for name in APPROACHES if name in asked)

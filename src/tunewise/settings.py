@@ -42,7 +42,7 @@ class Settings:
 
 
 def read_settings(environment: dict[str, str]) -> Settings:
-    """The settings that these environment variables ask for. Raises `SpecError` on a price that is no price."""
+    """The settings that these variables ask for. Raises `SpecError` on a price that is no price."""
     price = environment.get("TUNEWISE_HOURLY_PRICE")
     try:
         hourly_price = 0.10 if price is None else float(price)

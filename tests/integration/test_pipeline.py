@@ -85,12 +85,15 @@ def test_training_learns(first: tuple[Verdict, Path]) -> None:
 def test_the_model_folder_explains_itself(first: tuple[Verdict, Path]) -> None:
     folder = first[1] / "model"
     assert {path.name for path in folder.iterdir()} == {
-        "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja", "tunewise.json", "README.md",
+        "adapter_config.json", "adapter_model.safetensors", "chat_template.jinja",
+        "tunewise.json", "README.md",
     }  # fmt: skip
     assert read_json(folder / "tunewise.json")["base"]["id"] == "smollm2-135m-instruct"
 
 
-def test_the_report_shows_the_headline_and_loads_nothing_from_elsewhere(first: tuple[Verdict, Path]) -> None:
+def test_the_report_shows_the_headline_and_loads_nothing_from_elsewhere(
+    first: tuple[Verdict, Path],
+) -> None:
     verdict, out = first
     html = (out / "report.html").read_text("utf-8")
     assert verdict.headline.split(":")[0] in html

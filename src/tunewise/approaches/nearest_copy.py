@@ -24,7 +24,7 @@ class NearestCopy:
         self._answers = [example.answer for example in train]
 
     def answer(self, example: Example) -> str:
-        """The answer of the training input with the highest normalised edit similarity (the first of equals)."""
+        """The answer of the training input with the highest edit similarity; of equals, the first."""
         _, _, index = process.extractOne(_input_text(example), self._inputs, scorer=fuzz.ratio)
         return self._answers[index]
 

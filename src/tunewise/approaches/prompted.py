@@ -67,7 +67,8 @@ def draw_shots(train: Sequence[Example], number: int, seed: int) -> list[Example
     """`number` training examples with different answers where there are enough; fewer shots are a prefix."""
     order = random.Random(seed).sample(list(train), len(train))
     seen: set[str] = set()
-    fresh, repeated = [], []
+    fresh: list[Example] = []
+    repeated: list[Example] = []
     for example in order:
         (repeated if example.answer in seen else fresh).append(example)
         seen.add(example.answer)

@@ -15,7 +15,9 @@ EXAMPLE = "Example: tunewise run examples/prices.jsonl --suffix prices --out run
 Data = Annotated[Path, typer.Argument(help="Examples as OpenAI chat JSONL: one conversation per line.")]
 Out = Annotated[
     Path | None,
-    typer.Option(help="Folder for the results; the same run started again goes on there. Default: runs/DATA."),
+    typer.Option(
+        help="Folder for the results; the same run started again goes on there. Default: runs/DATA."
+    ),
 ]
 
 
@@ -37,7 +39,8 @@ def run(
         str | None, typer.Option(help="Your part of the tuned model's id. Default: the file's name.")
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, max=2**31 - 1, help="The same seed gives the same split, scores and weights.")
+        int,
+        typer.Option(min=0, max=2**31 - 1, help="The same seed gives the same split, scores and weights."),
     ] = 0,
     approaches: Annotated[
         str | None,
@@ -49,7 +52,9 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Deploy the tuned model even if it did not win; recorded as such.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print verdict.json; progress stays on stderr.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print verdict.json; progress stays on stderr.")
+    ] = False,
 ) -> None:
     """Should you fine-tune on DATA, or is a better prompt enough?
 
@@ -108,5 +113,7 @@ def read_instructions(path: Path | None) -> str | None:
 
 def default_suffix(data: Path) -> str:
     """The data file's name, as far as it can stand in a model id."""
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in data.name.partition(".")[0])
+    name = "".join(
+        c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in data.name.partition(".")[0]
+    )
     return name.strip("-_")[:64] or "tuned"

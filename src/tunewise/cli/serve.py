@@ -28,11 +28,13 @@ def serve(
     Each answers under its own id, behind an OpenAI-compatible API, until Ctrl-C.
     """
     from tunewise.engines import open_engine
+    from tunewise.models.base import canonical_source
     from tunewise.serve.app import create_app
     from tunewise.serve.models import ServedModels
     from tunewise.serve.server import listen, run_server, url_of
     from tunewise.store.registry import Registry
 
+    base = canonical_source(base)
     # Before the base is loaded, which may take minutes: a port in use is said at once.
     with listen(host, port) as listener:
         registry = Registry(get_settings().registry)

@@ -6,7 +6,7 @@ from typing import Any
 
 from tunewise.data.split import detectable_difference
 from tunewise.decide.measurements import Measurements
-from tunewise.decide.wording import gain_over, percent
+from tunewise.decide.wording import gain_over, money, percent
 from tunewise.records import Reason
 
 # A form kept in at least this share of answers can be parsed without a safety net.
@@ -43,10 +43,11 @@ def cost_reason(m: Measurements) -> Reason | None:
     if tuned is None or rival is None or tuned.cost_per_1000_calls >= rival.cost_per_1000_calls:
         return None
     assumed = "an assumed " if m.hourly_price_is_assumed else ""
+    price = money(m.hourly_price, m.currency)
     text = (
         f"A call reads {tuned.input_tokens_per_call:.0f} tokens, not {rival.input_tokens_per_call:.0f}; "
-        f"1000 calls cost {tuned.cost_per_1000_calls:.4g} {m.currency} instead of "
-        f"{rival.cost_per_1000_calls:.4g}, at {assumed}{m.hourly_price:g} {m.currency} an hour."
+        f"1,000 calls cost {money(tuned.cost_per_1000_calls, m.currency)} instead of "
+        f"{money(rival.cost_per_1000_calls, m.currency)}, at {assumed}{price} an hour."
     )
     evidence = {
         "input_tokens_per_call": tuned.input_tokens_per_call,
@@ -75,7 +76,8 @@ def test_size_reason(m: Measurements) -> Reason | None:
     difference = detectable_difference(m.test_examples / gain.design_effect, gain.discordance)
     if difference is None:
         return None
-    text = f"{m.test_examples} unseen examples can show a gain of {100 * difference:.0f} points or more."
+    visible = f"{100 * difference:.0f} points"
+    text = f"{m.test_examples} unseen examples are enough to show a gain of {visible} or more."
     evidence = {"test_examples": m.test_examples, "test_groups": m.test_groups, "visible_gain": difference}
     return Reason("test-size", text, evidence)
 

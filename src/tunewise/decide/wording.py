@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from tunewise.evaluate.stats import PairedGain
+
+_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
+_MINUS = "−"
 
 
 def percent(share: float) -> str:
@@ -36,3 +40,23 @@ def scores(named: Sequence[tuple[str, float]], primary_metric: str, test_example
         metric = primary_metric.replace("_", " ")
         clause = f"{first} scores {percent(score)} on {metric} over {test_examples} unseen examples"
     return ", ".join([clause, *(f"{name} {percent(score)}" for name, score in others)])
+
+
+def money(amount: float, currency: str) -> str:
+    """An amount with two significant digits below 0.10, so that the price of one call can be read."""
+    size = abs(amount)
+    if size == 0:
+        return priced("0", currency)
+    if 0 < size < 0.0001:
+        return f"less than {priced('0.0001', currency)}"
+    digits = 2 if size >= 0.0995 else 1 - math.floor(math.log10(size))
+    written = f"{size:,.{digits}f}"
+    while len(written.partition(".")[2]) > 2 and written.endswith("0"):
+        written = written[:-1]
+    return (_MINUS if amount < 0 else "") + priced(written, currency)
+
+
+def priced(written: str, currency: str) -> str:
+    """A written amount with its currency: a sign before it, or a code behind it."""
+    sign = _SIGNS.get(currency.upper())
+    return f"{sign}{written}" if sign else f"{written} {currency}"

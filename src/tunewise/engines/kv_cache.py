@@ -112,8 +112,8 @@ class CachedLayout:
             output[self._decoding] = self._decode(query[self._decoding], keys, values, scaling)
         for first, chunk in self._prompts:
             rows = slice(first, first + chunk.end - chunk.start)
-            cached = (states[chunk.slot, :, : chunk.end] for states in (keys, values))
-            output[rows] = _attend_prompt(query[rows], *cached, chunk.start, scaling)
+            past_keys, past_values = (states[chunk.slot, :, : chunk.end] for states in (keys, values))
+            output[rows] = _attend_prompt(query[rows], past_keys, past_values, chunk.start, scaling)
         return output
 
     def _decode(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:

@@ -221,7 +221,9 @@ class LocalEngine:
         for sequence in sequences:
             sequence.cancelled = True
 
-    def _stream(self, sequence: Sequence, deltas: queue.SimpleQueue[Delta | BaseException]) -> Iterator[Delta]:
+    def _stream(
+        self, sequence: Sequence, deltas: queue.SimpleQueue[Delta | BaseException]
+    ) -> Iterator[Delta]:
         try:
             self._submit([sequence])
             while True:
@@ -323,7 +325,11 @@ class LocalEngine:
                 pending = max(pending, _common_prefix(wanted, slot.sequence.ids[: slot.sequence.num_prompt]))
         if pending > shared:
             return False
-        target = best if best in free else min(free, key=lambda i: (bool(self._slots[i].ids), self._slots[i].last_used, i))
+        target = (
+            best
+            if best in free
+            else min(free, key=lambda i: (bool(self._slots[i].ids), self._slots[i].last_used, i))
+        )
         self._cache.reserve(target + 1, sequence.max_length)
         if best >= 0:
             self._cache.copy_prefix(best, target, shared)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def sample(logits: Tensor, temperature: float, top_p: float, generator: torch.Generator) -> int:
-    """Draw one token from `logits` [vocabulary]; `top_p` keeps the smallest set of that mass (Holtzman 2019)."""
+    """Draw a token from `logits` [vocabulary]; `top_p` keeps the likeliest of that mass (1904.09751)."""
     probabilities = torch.softmax(logits.float().cpu() / temperature, dim=-1)
     ordered, tokens = probabilities.sort(descending=True, stable=True)
     if top_p < 1:

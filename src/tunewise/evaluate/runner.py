@@ -67,14 +67,13 @@ def run_approach(
     engine: Engine,
     decoding: Decoding,
     progress: Progress,
-    label: str | None = None,
 ) -> ScoredRun:
     """Ask a model about every example, all queued at once, and score what it says."""
     requests = [
         ChatRequest(approach.model, approach.messages(example), decoding.max_tokens) for example in examples
     ]
     started = time.perf_counter()
-    with progress.task(label or f"testing: {approach.name}", len(examples)) as task:
+    with progress.task(f"testing {approach.name}", len(examples)) as task:
         completions = engine.generate(requests, lambda _: task.advance())
     seconds = time.perf_counter() - started
     metrics = metrics_for(decoding.form)

@@ -1,19 +1,27 @@
-"""Choices that belong to the prompted rivals, made on validation examples: the test set is not for choosing."""
+"""Choices that belong to the prompted rivals, made on validation: the test set is not for choosing."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tunewise.approaches.prompted import Prompted, common_instruction, draw_shots, few_shot, instructed, zero_shot
+from tunewise.approaches.prompted import (
+    Prompted,
+    common_instruction,
+    draw_shots,
+    few_shot,
+    instructed,
+    zero_shot,
+)
 from tunewise.engines.base import Engine
-from tunewise.evaluate.runner import Decoding, run_approach
-from tunewise.progress import Progress
+from tunewise.evaluate.runner import Decoding, ScoredRun, run_approach
+from tunewise.progress import Progress, SilentProgress
 from tunewise.records import Example
 
 NUMBERS_OF_SHOTS = (2, 4, 8)
-MAX_VALIDATION_CALLS = 40
-"""Validation examples that each candidate is asked about."""
+ROUNDS = (16, 48)
+"""How many validation examples the candidates of each round have been asked about at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +33,7 @@ class PromptChoice:
     best: str | None
     """The name of the best prompted rival; None when none was asked for."""
     scores: dict[str, float]
-    """Mean primary metric on validation, by candidate."""
+    """Mean primary metric on validation, by candidate, the best first."""
 
 
 def prompted_rivals(
@@ -50,7 +58,7 @@ def choose_prompts(
     seed: int,
     progress: Progress,
 ) -> PromptChoice:
-    """Try every prompt, and few-shot with each number of shots; the better one wins, of equals the shorter.
+    """Try every prompt, and few-shot with each number of shots, within a fixed number of calls.
 
     `instruction` overrides the data's own. Candidates that do not fit the context score 0.
     """
@@ -65,13 +73,46 @@ def choose_prompts(
     if "few-shot" in names:
         for number in NUMBERS_OF_SHOTS:
             candidates[f"few-shot, {number} shots"] = few_shot(model, instruction, shots[:number])
-    asked = validation[:MAX_VALIDATION_CALLS]
-    scores = {
-        label: run_approach(candidate, asked, engine, decoding, progress, label=f"choosing: {label}").mean(metric)
-        for label, candidate in candidates.items()
+    scores = _halving_rounds(candidates, validation, engine, decoding, metric, progress)
+    best_first = [candidates[label] for label in scores]
+    num_shots = next((len(rival.shots) for rival in best_first if rival.name == "few-shot"), 0)
+    return PromptChoice(instruction, num_shots, best_first[0].name if best_first else None, scores)
+
+
+def _halving_rounds(
+    candidates: Mapping[str, Prompted],
+    validation: Sequence[Example],
+    engine: Engine,
+    decoding: Decoding,
+    metric: str,
+    progress: Progress,
+) -> dict[str, float]:
+    """Successive halving (Jamieson & Talwalkar 2016): the better half goes on to more examples.
+
+    Returns each candidate's mean over the examples it was asked about, the best first: one that stayed
+    longer is better than one that was dropped before. Of equals the one listed first wins.
+    """
+    left, asked = list(candidates), 0
+    runs: dict[str, list[ScoredRun]] = {label: [] for label in left}
+    for until in ROUNDS:
+        examples = validation[asked:until]
+        if not examples or not left:
+            break
+        with progress.task("choosing prompts on validation", len(left)) as task:
+            for label in left:
+                runs[label].append(
+                    run_approach(candidates[label], examples, engine, decoding, SilentProgress())
+                )
+                task.advance(1, label)
+        asked = until
+        means = {label: _mean(runs[label], metric) for label in left}
+        # sorted() is stable: of equals, the one listed first stays.
+        left = sorted(left, key=lambda label: -means[label])[: math.ceil(len(left) / 2)]
+    means = {label: _mean(run, metric) for label, run in runs.items()}
+    return {
+        label: means[label] for label in sorted(means, key=lambda label: (-len(runs[label]), -means[label]))
     }
-    by_score = sorted(scores, key=lambda label: scores[label], reverse=True)
-    with_shots = [label for label in by_score if candidates[label].name == "few-shot"]
-    num_shots = len(candidates[with_shots[0]].shots) if with_shots else 0
-    best = candidates[by_score[0]].name if by_score else None
-    return PromptChoice(instruction, num_shots, best, scores)
+
+
+def _mean(runs: Sequence[ScoredRun], metric: str) -> float:
+    return ScoredRun(tuple(score for run in runs for score in run.scores), 0.0).mean(metric)

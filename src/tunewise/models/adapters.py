@@ -62,7 +62,7 @@ def save_adapter(
 
 
 def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adapter:
-    """Read a PEFT LoRA folder. Raises `ModelUnavailableError` when it is missing, damaged or of another kind."""
+    """Read a PEFT LoRA folder. Raises `ModelUnavailableError` if it is missing, damaged or no LoRA."""
     try:
         config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
         with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
@@ -71,10 +71,14 @@ def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adap
         raise ModelUnavailableError(f"no readable adapter in {folder}: {error}") from error
     except Exception as error:  # safetensors raises its own type, which is no ValueError.
         raise ModelUnavailableError(f"{folder / WEIGHTS_FILE} is damaged: {error}") from error
-    unsupported = [key for key in ("use_dora", "use_rslora", "modules_to_save", "rank_pattern") if config.get(key)]
+    unsupported = [
+        key for key in ("use_dora", "use_rslora", "modules_to_save", "rank_pattern") if config.get(key)
+    ]
     if config.get("peft_type") != "LORA" or unsupported:
         kind = unsupported or config.get("peft_type")
-        raise ModelUnavailableError(f"{folder} is not a plain LoRA adapter ({kind}), which is all that is served")
+        raise ModelUnavailableError(
+            f"{folder} is not a plain LoRA adapter ({kind}), which is all that is served"
+        )
     layers: dict[str, tuple[Tensor, Tensor]] = {}
     for key in sorted(tensors):
         name, _, part = key.removeprefix(_PREFIX).rpartition(".lora_")

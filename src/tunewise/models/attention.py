@@ -104,8 +104,8 @@ def _packed_attention(
     del attention_mask, dropout
     if layout is None:
         raise RuntimeError(f"{PACKED_ATTENTION} needs the keyword argument `layout`")
-    rows = (states[0].transpose(0, 1) for states in (query, key, value))
-    return layout.attend(module.layer_idx, *rows, scaling).unsqueeze(0), None
+    q, k, v = (states[0].transpose(0, 1) for states in (query, key, value))
+    return layout.attend(module.layer_idx, q, k, v, scaling).unsqueeze(0), None
 
 
 def _no_mask(*_: Any, **__: Any) -> None:

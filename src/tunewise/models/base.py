@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tunewise.errors import ModelUnavailableError
+from tunewise.errors import ModelUnavailableError, SpecError
 from tunewise.models.embedded import EMBEDDED, EMBEDDED_NAME, prepare_embedded
 from tunewise.settings import Settings, get_settings
 from tunewise.store.files import sha256_of_file
@@ -49,17 +49,24 @@ def find_base(source: str = EMBEDDED, settings: Settings | None = None) -> BaseM
     Raises `ModelUnavailableError` with one line that says what was looked for and where.
     """
     settings = settings or get_settings()
+    source = canonical_source(source)
     if source == EMBEDDED:
         return BaseModel(EMBEDDED_NAME, source, prepare_embedded(settings.cache))
-    folder = Path(source).expanduser()
+    folder = Path(source)
     if source and folder.is_dir():
         _require_weights(folder)
-        return BaseModel(_short_name(folder.resolve().name), str(folder.resolve()), folder.resolve())
+        return BaseModel(_short_name(folder.name), source, folder)
     if source.startswith((".", "/", "~")) or source.count("/") != 1:
         raise ModelUnavailableError(
             f"no base model {source!r}: give 'embedded', a hub id such as org/name, or a folder that exists"
         )
     return BaseModel(_short_name(source.split("/")[1]), source, _fetch(source))
+
+
+def canonical_source(source: str) -> str:
+    """`--base` as it is recorded: a folder by its absolute path, anything else as it is."""
+    folder = Path(source).expanduser()
+    return str(folder.resolve()) if source not in ("", EMBEDDED) and folder.is_dir() else source
 
 
 def load_base(base: BaseModel, settings: Settings | None = None) -> LoadedModel:
@@ -91,6 +98,11 @@ def choose_device(wanted: str | None) -> torch.device:
     import torch
 
     if wanted is not None:
+        try:
+            torch.empty(0, device=wanted)
+        except (RuntimeError, AssertionError) as error:
+            reason = str(error).splitlines()[0]
+            raise SpecError(f"TUNEWISE_DEVICE is {wanted!r}, which cannot be used here: {reason}") from error
         return torch.device(wanted)
     if torch.cuda.is_available():
         return torch.device("cuda")

@@ -6,6 +6,8 @@ into an ordinary `transformers` folder in the cache; everything after that treat
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -42,7 +44,9 @@ def find_gguf() -> Path:
         raise ModelUnavailableError(f"{WHEEL} {wheel.version} holds no {GGUF_FILE}: {_INSTALL}")
     digest = sha256_of_file(path)
     if digest != GGUF_SHA256:
-        raise ModelUnavailableError(f"{path} has SHA-256 {digest}, not {GGUF_SHA256}: reinstall it, {_INSTALL}")
+        raise ModelUnavailableError(
+            f"{path} has SHA-256 {digest}, not {GGUF_SHA256}: reinstall it, {_INSTALL}"
+        )
     return path
 
 
@@ -76,7 +80,11 @@ def _dequantise(gguf: Path, folder: Path) -> None:
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    model: Any = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
+    # Its own bar knows no terminal from a log file.
+    with contextlib.redirect_stderr(io.StringIO()):
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            gguf.parent, gguf_file=gguf.name, dtype=torch.float32
+        )
     # save_pretrained() refuses a model that remembers being quantised, though its weights no longer are.
     model.hf_quantizer = None
     model.is_quantized = False

@@ -12,14 +12,16 @@ _SUFFIX = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 
 
 def check_suffix(suffix: str) -> str:
-    """Return `suffix` when it can be part of a model id (1 to 64 letters, digits, dots, dashes), else raise."""
+    """Return `suffix` when it can be part of a model id. Raises `SpecError` that says what can."""
     if not _SUFFIX.fullmatch(suffix):
-        raise SpecError(f"suffix {suffix!r}: use 1 to 64 letters, digits, '.', '-' or '_', a letter or digit first")
+        raise SpecError(
+            f"suffix {suffix!r}: use 1 to 64 letters, digits, '.', '-' or '_', a letter or digit first"
+        )
     return suffix
 
 
 def tuned_model_id(base_name: str, organization: str, suffix: str, *origin: str) -> str:
-    """The id of the model that `origin` (the run folder, the adapter's hash) describes; the same each time."""
+    """The id of the model that `origin` (its folder, its hash) describes; the same each time."""
     number = int.from_bytes(hashlib.sha256("\n".join(origin).encode()).digest()[:8], "big")
     digits = "".join(_ALPHABET[number >> (5 * place) & 31] for place in range(6))
     return f"ft:{base_name}:{organization}:{suffix}:{digits}"

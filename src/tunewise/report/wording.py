@@ -13,9 +13,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from tunewise.decide import wording as decided
+
 NOTHING = "—"
 """What stands where a number is not known."""
-_SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
 _MINUS = "−"
 _ACRONYMS = {"json": "JSON", "f1": "F1", "kl": "KL", "id": "id", "rag": "RAG", "lora": "LoRA"}
 # Everything that is not text: control characters but tab and newline, characters that reorder or hide their
@@ -85,28 +86,14 @@ def money(amount: Any, currency: str) -> str:
     """An amount with two significant digits below 0.10, so that the price of one call can be read."""
     if not is_number(amount):
         return NOTHING
-    size = abs(amount)
-    if size == 0:
-        return _priced("0", currency)
-    if 0 < size < 0.0001:
-        return f"less than {_priced('0.0001', currency)}"
-    digits = 2 if size >= 0.0995 else 1 - math.floor(math.log10(size))
-    written = f"{size:,.{digits}f}"
-    while len(written.partition(".")[2]) > 2 and written.endswith("0"):
-        written = written[:-1]
-    return (_MINUS if amount < 0 else "") + _priced(written, currency)
+    return decided.money(amount, currency)
 
 
 def money_spent(amount: Any, currency: str) -> str:
     """An amount that somebody paid: whole pennies, or "less than" one."""
     if is_number(amount) and 0 < amount < 0.01:
-        return f"less than {_priced('0.01', currency)}"
+        return f"less than {decided.priced('0.01', currency)}"
     return money(round(amount, 2), currency) if is_number(amount) else NOTHING
-
-
-def _priced(written: str, currency: str) -> str:
-    sign = _SIGNS.get(currency.upper())
-    return f"{sign}{written}" if sign else f"{written} {currency}"
 
 
 def duration(seconds: Any) -> str:

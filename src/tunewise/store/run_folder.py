@@ -97,7 +97,9 @@ class RunFolder:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             lock.close()
-            raise RunFolderError(f"another run is using {self.path}: wait for it, or give another --out") from None
+            raise RunFolderError(
+                f"another run is using {self.path}: wait for it, or give another --out"
+            ) from None
         return lock
 
     def _claim(self, identity: dict[str, Any]) -> None:
@@ -105,12 +107,16 @@ class RunFolder:
         if not file.is_file():
             others = sorted(p.name for p in self.path.iterdir() if p.name != LOCK_FILE)
             if others:
-                raise RunFolderError(f"{self.path} holds other files ({others[0]}): give an empty folder as --out")
+                raise RunFolderError(
+                    f"{self.path} holds other files ({others[0]}): give an empty folder as --out"
+                )
             write_json(file, identity)
             return
         before = read_json(file)
         keys = sorted(before.keys() | identity.keys())
         changed = [key for key in keys if before.get(key) != identity.get(key)]
         if changed:
-            differences = "; ".join(f"{key} was {before.get(key)!r}, is {identity.get(key)!r}" for key in changed)
+            differences = "; ".join(
+                f"{key} was {before.get(key)!r}, is {identity.get(key)!r}" for key in changed
+            )
             raise RunFolderError(f"{self.path} belongs to another run ({differences}): give another --out")

@@ -58,8 +58,10 @@ def fine_tune(
     loaded = load_base(base)
     template = ChatTemplate(loaded.tokenizer)
     bare = ChatTemplate(loaded.tokenizer, template.without_default_system())
-    rows = [tokenize(bare, side, spec.max_tokens, data) for side in (train, validation)]
-    result = train_lora(loaded.model, *rows, spec, progress)
+    train_rows, validation_rows = (
+        tokenize(bare, side, spec.max_tokens, data) for side in (train, validation)
+    )
+    result = train_lora(loaded.model, train_rows, validation_rows, spec, progress)
 
     scratch = out / f".{MODEL_FOLDER}.tmp"
     shutil.rmtree(scratch, ignore_errors=True)
@@ -94,8 +96,8 @@ def tokenize(
         if len(row.ids) > max_tokens:
             raise DataError(
                 data,
-                f"this conversation has {len(row.ids)} tokens, more than the {max_tokens} that are trained on: "
-                "shorten or remove it",
+                f"this conversation has {len(row.ids)} tokens, more than the {max_tokens} that are trained "
+                "on: shorten or remove it",
                 line=example.line,
             )
         rows.append(row)

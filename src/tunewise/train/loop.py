@@ -77,7 +77,9 @@ def train_lora(
             examples = [train[index] for index in batch]
             loss = accumulate_gradients(model, examples, spec.micro_batch_tokens)
             if not math.isfinite(loss):
-                raise TrainingError(f"the loss became {loss} at step {step}: lower the learning rate ({rate:.2g})")
+                raise TrainingError(
+                    f"the loss became {loss} at step {step}: lower the learning rate ({rate:.2g})"
+                )
             torch.nn.utils.clip_grad_norm_(parameters, spec.max_gradient_norm)
             optimizer.step()
             optimizer.zero_grad()
@@ -127,7 +129,7 @@ def accumulate_gradients(model: Any, examples: Sequence[TokenizedExample], micro
     total = 0.0
     for micro_batch in split_by_tokens(examples, micro_batch_tokens):
         loss = summed_loss(model, micro_batch) / num_trained
-        loss.backward()
+        torch.autograd.backward(loss)
         total += loss.item()
     return total
 

@@ -14,7 +14,7 @@ class _LoRAFunction(torch.autograd.Function):
     """y = W x + b + s B A x. The base weight gets no gradient, and no intermediate but A x is stored."""
 
     @staticmethod
-    def forward(  # type: ignore[override]
+    def forward(
         context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float
     ) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])
@@ -25,7 +25,7 @@ class _LoRAFunction(torch.autograd.Function):
         return y.view(*x.shape[:-1], y.shape[-1])
 
     @staticmethod
-    def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+    def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         rows, weight, a, b, low = context.saved_tensors
         scale = context.scale
         grad_rows = grad.reshape(-1, grad.shape[-1])
@@ -55,7 +55,9 @@ class LoRALinear(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[..., in_features] to [..., out_features]."""
         a, b = self.a.to(x.dtype), self.b.to(x.dtype)
-        y: Tensor = _LoRAFunction.apply(x, self.base.weight, self.base.bias, a, b, self.scale)
+        y: Tensor = _LoRAFunction.apply(  # type: ignore[no-untyped-call]
+            x, self.base.weight, self.base.bias, a, b, self.scale
+        )
         return y
 
 

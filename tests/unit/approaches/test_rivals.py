@@ -2,7 +2,14 @@ from __future__ import annotations
 
 from tunewise.approaches.majority import Majority
 from tunewise.approaches.nearest_copy import NearestCopy
-from tunewise.approaches.prompted import common_instruction, draw_shots, few_shot, fine_tuned, instructed, zero_shot
+from tunewise.approaches.prompted import (
+    common_instruction,
+    draw_shots,
+    few_shot,
+    fine_tuned,
+    instructed,
+    zero_shot,
+)
 from tunewise.records import Example, Message
 
 
@@ -12,7 +19,12 @@ def example(question: str, answer: str, system: str | None = "Do it.") -> Exampl
     return Example(question, messages, 1, question)
 
 
-TRAIN = [example("red", "1"), example("green", "2"), example("greener", "2"), example("blue", "3", system=None)]
+TRAIN = [
+    example("red", "1"),
+    example("green", "2"),
+    example("greener", "2"),
+    example("blue", "3", system=None),
+]
 
 
 def test_majority_gives_the_commonest_answer() -> None:

@@ -3,8 +3,8 @@ from __future__ import annotations
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from toy import make_model
 
+from toy import make_model
 from tunewise.chat.packing import pack_examples, split_by_tokens
 from tunewise.chat.template import TokenizedExample
 from tunewise.models.attention import PackedLayout
@@ -62,7 +62,9 @@ def test_a_pack_says_which_positions_predict_which_trained_tokens() -> None:
 
 
 @given(st.lists(st.integers(2, 50), min_size=1, max_size=30), st.integers(2, 60))
-def test_micro_batches_keep_every_example_in_order_and_their_token_limit(lengths: list[int], limit: int) -> None:
+def test_micro_batches_keep_every_example_in_order_and_their_token_limit(
+    lengths: list[int], limit: int
+) -> None:
     examples = random_examples(lengths)
     batches = split_by_tokens(examples, limit)
     assert [e for batch in batches for e in batch] == examples

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import pytest
-from toy import CHATML, make_tokenizer
 
+from toy import CHATML, make_tokenizer
 from tunewise.chat.template import ChatTemplate, ChatTemplateError
 from tunewise.errors import RequestError
 from tunewise.records import Message
 
 LLAMA = (
-    "{{ '<s>' }}{% if messages[0]['role'] == 'system' %}{% set given = messages[0]['content'] %}"
-    "{% set rest = messages[1:] %}{% else %}{% set given = 'Cutoff: 2023' %}{% set rest = messages %}{% endif %}"
+    "{{ '<s>' }}{% if messages[0]['role'] == 'system' %}"
+    "{% set given = messages[0]['content'] %}"
+    "{% set rest = messages[1:] %}{% else %}"
+    "{% set given = 'Cutoff: 2023' %}{% set rest = messages %}{% endif %}"
     "{{ '<|im_start|>system\n' + given + '<|im_end|>' }}"
     "{% for m in rest %}{{ '<|im_start|>' + m['role'] + '\n' + m['content'] + '<|im_end|>' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"

@@ -209,8 +209,8 @@ def test_a_win_tells_of_form_cost_and_test_size_when_they_were_measured():
     reasons = decide(measured()).reasons
     assert [reason.code for reason in reasons] == ["beats-every-rival", "cheaper-per-call", "test-size"]
     assert "40 tokens, not 412" in reasons[1].text
-    assert "an assumed 0.1 GBP an hour" in reasons[1].text
-    assert reasons[2].text == "233 unseen examples can show a gain of 10 points or more."
+    assert "an assumed £0.10 an hour" in reasons[1].text
+    assert reasons[2].text == "233 unseen examples are enough to show a gain of 10 points or more."
 
 
 def test_a_form_that_prompts_keep_as_well_is_no_reason():

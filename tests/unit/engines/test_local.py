@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from toy import CHATML, make_loaded, make_model
 
+from toy import CHATML, make_loaded, make_model
 from tunewise.engines import local
 from tunewise.engines.local import LocalEngine
 from tunewise.errors import ModelNotFoundError, RequestError

@@ -3,8 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from toy import make_loaded
 
+from toy import make_loaded
 from tunewise.approaches.majority import Majority
 from tunewise.approaches.prompted import zero_shot
 from tunewise.engines.local import LocalEngine
@@ -22,7 +22,12 @@ def engine() -> Iterator[LocalEngine]:
 
 
 def example(question: str, answer: str) -> Example:
-    return Example(question, (Message("system", "I."), Message("user", question), Message("assistant", answer)), 1, question)
+    return Example(
+        question,
+        (Message("system", "I."), Message("user", question), Message("assistant", answer)),
+        1,
+        question,
+    )
 
 
 EXAMPLES = [example("a", "right"), example("b", "wrong"), example("c", "right")]
@@ -38,7 +43,9 @@ def test_a_rival_is_scored_on_every_example_in_order() -> None:
 
 def test_a_failed_call_is_failed_and_not_a_wrong_answer(engine: LocalEngine) -> None:
     asked = [example("a", "x"), example("y" * 600, "x")]
-    answered, failed = run_approach(zero_shot("toy"), asked, engine, Decoding("text", 5), SilentProgress()).scores
+    answered, failed = run_approach(
+        zero_shot("toy"), asked, engine, Decoding("text", 5), SilentProgress()
+    ).scores
     assert (answered.status, answered.metrics["exact_match"]) == ("answered", 0.0)
     assert (failed.status, failed.metrics["exact_match"]) == ("failed", None)
     assert "context" in failed.answer
@@ -81,9 +88,19 @@ def test_the_number_of_shots_is_chosen_on_validation_and_carried_to_the_test(eng
 
 
 def test_data_without_instructions_has_no_instructed_rival(engine: LocalEngine) -> None:
-    rows = [Example(str(i), (Message("user", str(i)), Message("assistant", "x")), 1, str(i)) for i in range(4)]
+    rows = [
+        Example(str(i), (Message("user", str(i)), Message("assistant", "x")), 1, str(i)) for i in range(4)
+    ]
     choice = choose_prompts(
-        ("instructed", "few-shot"), rows, rows, None, engine, Decoding("text", 5), "exact_match", 0, SilentProgress()
+        ("instructed", "few-shot"),
+        rows,
+        rows,
+        None,
+        engine,
+        Decoding("text", 5),
+        "exact_match",
+        0,
+        SilentProgress(),
     )
     names = [rival.name for rival in prompted_rivals(("instructed", "few-shot"), choice, rows, "toy", 0)]
     assert names == ["few-shot"]

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from toy import make_model
 
+from toy import make_model
 from tunewise.errors import ModelUnavailableError
 from tunewise.models.adapters import load_adapter, save_adapter
 from tunewise.models.attention import PackedLayout
@@ -30,7 +30,9 @@ def test_peft_reads_the_adapter_and_computes_what_was_trained(tmp_path: Path) ->
     model = make_model()
     save(tmp_path, trained_like(model))
     ids = torch.arange(2, 22)[None]
-    ours = model(input_ids=ids, position_ids=torch.arange(20)[None], use_cache=False, layout=PackedLayout([20]))
+    ours = model(
+        input_ids=ids, position_ids=torch.arange(20)[None], use_cache=False, layout=PackedLayout([20])
+    )
     theirs = PeftModel.from_pretrained(make_model(attention="eager"), tmp_path)(input_ids=ids)
     torch.testing.assert_close(ours.logits, theirs.logits, atol=2e-5, rtol=1e-4)
 

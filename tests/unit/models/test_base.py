@@ -6,7 +6,7 @@ import pytest
 
 from tunewise.errors import ModelUnavailableError, SpecError
 from tunewise.models import embedded
-from tunewise.models.base import find_base, sha256_of_base
+from tunewise.models.base import choose_device, find_base, sha256_of_base
 from tunewise.models.ids import check_suffix, tuned_model_id
 from tunewise.settings import Settings, read_settings
 
@@ -52,7 +52,9 @@ def test_a_hub_id_that_is_not_in_the_cache_and_cannot_be_fetched_is_one_clear_li
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(ModelUnavailableError, match="'org/no-such-model' is not in the local hub cache") as error:
+    with pytest.raises(
+        ModelUnavailableError, match="'org/no-such-model' is not in the local hub cache"
+    ) as error:
         find_base("org/no-such-model", settings)
     assert "\n" not in str(error.value)
 
@@ -81,6 +83,20 @@ def test_an_id_is_the_same_for_the_same_origin_and_readable() -> None:
     start, _, digits = model_id.rpartition(":")
     assert start == "ft:base:org:prices"
     assert len(digits) == 6
+
+
+def test_a_folder_is_recorded_by_its_absolute_path_however_it_was_given(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = model_folder(tmp_path / "m", "config.json", "model.safetensors")
+    monkeypatch.chdir(tmp_path)
+    assert find_base("./m", settings).source == str(folder)
+
+
+@pytest.mark.parametrize("device", ["abacus", "cuda:99"])
+def test_a_device_that_is_not_there_is_one_clear_line(device: str) -> None:
+    with pytest.raises(SpecError, match=f"TUNEWISE_DEVICE is '{device}'"):
+        choose_device(device)
 
 
 @pytest.mark.parametrize("suffix", ["", "a:b", "a/b", "x" * 65, "-a", "é"])

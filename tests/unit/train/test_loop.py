@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from toy import make_model
 
+from toy import make_model
 from tunewise.chat.template import TokenizedExample
 from tunewise.errors import TrainingError
 from tunewise.progress import SilentProgress
@@ -129,7 +129,7 @@ def test_a_loss_that_is_no_number_stops_the_run() -> None:
 def test_every_epoch_visits_every_example_once_in_an_order_of_its_own() -> None:
     batches = order_batches(10, TrainSpec(epochs=2, batch_size=4))
     assert [len(batch) for batch in batches] == [4, 4, 2, 4, 4, 2]
-    epochs = [sum(batches[:3], []), sum(batches[3:], [])]
+    epochs = [[i for batch in half for i in batch] for half in (batches[:3], batches[3:])]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
     assert epochs[0] != epochs[1]
 
