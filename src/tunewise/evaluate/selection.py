@@ -20,7 +20,7 @@ from tunewise.progress import Progress, SilentProgress
 from tunewise.records import Example
 
 NUMBERS_OF_SHOTS = (2, 4, 8)
-ROUNDS = (16, 48)
+ROUNDS = (12, 36)
 """How many validation examples the candidates of each round have been asked about at its end."""
 
 

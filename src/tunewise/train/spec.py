@@ -37,7 +37,7 @@ class TrainSpec(BaseModel):
     """The longest example that is trained on; a longer one is refused, never cut."""
     micro_batch_tokens: int = Field(4096, ge=1)
     """Tokens computed at once; bounds memory, never changes the loss."""
-    validations: int = Field(3, ge=1)
+    validations: int = Field(2, ge=1)
     """How often validation loss is measured over the whole run; the best checkpoint is kept."""
     seed: int = Field(0, ge=0)
     """Decides the initial adapter and the order of the examples."""
