@@ -46,6 +46,7 @@ class RunFolder:
         self.path = path
         try:
             path.mkdir(parents=True, exist_ok=True)
+            self._refuse_other_files()
             self._lock = self._acquire()
         except OSError as error:
             if isinstance(error, RunFolderError):
@@ -102,14 +103,15 @@ class RunFolder:
             ) from None
         return lock
 
+    def _refuse_other_files(self) -> None:
+        names = sorted(path.name for path in self.path.iterdir())
+        if IDENTITY_FILE not in names and names not in ([], [LOCK_FILE]):
+            other = next(name for name in names if name != LOCK_FILE)
+            raise RunFolderError(f"{self.path} holds other files ({other}): give an empty folder as --out")
+
     def _claim(self, identity: dict[str, Any]) -> None:
         file = self.path / IDENTITY_FILE
         if not file.is_file():
-            others = sorted(p.name for p in self.path.iterdir() if p.name != LOCK_FILE)
-            if others:
-                raise RunFolderError(
-                    f"{self.path} holds other files ({others[0]}): give an empty folder as --out"
-                )
             write_json(file, identity)
             return
         before = read_json(file)
