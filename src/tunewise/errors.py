@@ -43,6 +43,10 @@ class ModelUnavailableError(TunewiseError, OSError):
     """The model is known, but its files are not on this machine and cannot be fetched."""
 
 
+class EndpointError(TunewiseError, OSError):
+    """A remote endpoint is out of reach, refuses us, or answers with something that is no answer."""
+
+
 class SpecError(TunewiseError, ValueError):
     """A setting whose value makes no sense."""
 

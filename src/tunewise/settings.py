@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tunewise.errors import SpecError
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Paths and prices; every field can be set through the environment variable named in its docstring."""
+    """Paths, prices, a key; every field can be set through the environment variable its docstring names."""
 
     home: Path
     """`TUNEWISE_HOME` (default `~/.tunewise`): the registry and the cache of dequantised base models."""
@@ -29,6 +29,11 @@ class Settings:
     hourly_price_is_assumed: bool
     device: str | None
     """`TUNEWISE_DEVICE` (`cpu`, `cuda`, `mps`; default: the best one at hand)."""
+    remote_key: str | None = field(repr=False)
+    """`TUNEWISE_REMOTE_KEY` (default: none): the key of the remote endpoint. Never shown or stored.
+
+    OPENAI_API_KEY is not read: an endpoint may be anyone's, and that key is for OpenAI alone.
+    """
 
     @property
     def registry(self) -> Path:
@@ -57,6 +62,7 @@ def read_settings(environment: dict[str, str]) -> Settings:
         hourly_price=hourly_price,
         hourly_price_is_assumed=price is None,
         device=environment.get("TUNEWISE_DEVICE") or None,
+        remote_key=environment.get("TUNEWISE_REMOTE_KEY", "").strip() or None,
     )
 
 

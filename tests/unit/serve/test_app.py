@@ -9,9 +9,9 @@ from typing import Any
 
 import openai
 import pytest
-from echo_engine import EchoEngine
 from starlette.testclient import TestClient
 
+from echo_engine import EchoEngine
 from tunewise.errors import SpecError
 from tunewise.records import Message, ModelRecord
 from tunewise.serve.app import create_app
