@@ -29,7 +29,7 @@ from tunewise.records import Verdict
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings, get_settings
 from tunewise.store.registry import Registry
-from tunewise.train.fine_tune import MODEL_FOLDER, TrainingSummary, fine_tune
+from tunewise.train.fine_tune import MODEL_FOLDER, TrainingSummary, fine_tune, refuse_long_rows
 
 
 def run(
@@ -55,6 +55,8 @@ def run(
     with publish.open_run(out, spec, dataset, base_sha256, registry) as folder:
         split.test.on_read = lambda read: folder.log_test_read(read.purpose, read.at)
         form = infer_form(example.answer for example in split.train)
+        if TUNED in spec.approaches:
+            refuse_long_rows(base, [*split.train, *split.validation], spec.train_spec, spec.data)
         engine = open_engine(base)
         decoding = choose_decoding(engine, form, split.train)
 

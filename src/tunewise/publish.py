@@ -58,7 +58,7 @@ def open_run(
         **spec.model_dump(mode="json", exclude={"force", "training"}),
         "data": dataset.sha256,
         "base_sha256": base_sha256,
-        "training": spec.train_spec.model_dump(mode="json"),
+        **{f"training.{name}": value for name, value in spec.training.model_dump(mode="json").items()},
         "tunewise": version("tunewise"),
     }
     with RunFolder(out, identity) as folder:
@@ -68,8 +68,14 @@ def open_run(
             yield folder
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
+            why = None if stopped else f"stopped by an error: {error}"
             registry.update_run(
-                replace(record, status="interrupted" if stopped else "failed", finished_at=int(time.time()))
+                replace(
+                    record,
+                    status="interrupted" if stopped else "failed",
+                    finished_at=int(time.time()),
+                    headline=why,
+                )
             )
             raise
 

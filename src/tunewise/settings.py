@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -55,9 +56,12 @@ def read_settings(environment: dict[str, str]) -> Settings:
         hourly_price = -1.0
     if not 0 <= hourly_price < float("inf"):
         raise SpecError(f"TUNEWISE_HOURLY_PRICE is {price!r}: give a number such as 0.10")
+    organization = environment.get("TUNEWISE_ORG") or "local"
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", organization):
+        raise SpecError(f"TUNEWISE_ORG is {organization!r}: use letters, digits, '.', '-' or '_'")
     return Settings(
         home=Path(environment.get("TUNEWISE_HOME") or Path.home() / ".tunewise"),
-        organization=environment.get("TUNEWISE_ORG") or "local",
+        organization=organization,
         currency=environment.get("TUNEWISE_CURRENCY") or "GBP",
         hourly_price=hourly_price,
         hourly_price_is_assumed=price is None,

@@ -10,8 +10,10 @@ import pytest
 from openai import NotFoundError, OpenAI
 
 from tunewise import pipeline
+from tunewise.data.dataset import read_dataset
+from tunewise.data.split import split_examples
 from tunewise.engines import open_engine
-from tunewise.errors import RunFolderError
+from tunewise.errors import DataError, RunFolderError
 from tunewise.models.base import BaseModel
 from tunewise.progress import SilentProgress
 from tunewise.records import Verdict
@@ -169,3 +171,22 @@ def test_the_openai_client_reaches_the_base_and_the_tuned_model(
         with pytest.raises(NotFoundError, match="does not exist"):
             client.chat.completions.create(model="nobody", messages=[{"role": "user", "content": "a"}])
     engine.close()
+
+
+def test_a_row_that_is_too_long_is_refused_by_line_before_anything_is_measured(
+    data: Path, settings: Settings, tmp_path: Path
+) -> None:
+    long = {"role": "user", "content": "price " * 3000}
+    row = {"messages": [long, {"role": "assistant", "content": "{}"}]}
+    lines = data.read_text("utf-8").splitlines()[:79]
+    path = tmp_path / "long.jsonl"
+    path.write_text("\n".join([*lines, json.dumps(row)]) + "\n", "utf-8")
+    seed = next(
+        seed
+        for seed in range(20)
+        if any(e.line == 80 for e in split_examples(read_dataset(path).examples, seed, path=path).train)
+    )
+    with pytest.raises(DataError, match=r"long.jsonl:80: this conversation has \d+ tokens"):
+        pipeline.run(RunSpec(data=path, seed=seed, **SPEC), tmp_path / "run", SilentProgress(), settings)
+    assert not (tmp_path / "run" / "stages").exists()
+    assert Registry(settings.registry).run(str(tmp_path / "run")).status == "failed"

@@ -5,6 +5,7 @@ Verbs import what they need when they are called, so that `--help` and a typing 
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import typer
@@ -49,4 +50,10 @@ app.add_typer(runs.app, name="runs")
 
 def main() -> None:
     """Run the command line in `sys.argv`. Exits 0 done, 1 unusable request, 2 usage, 3 interrupted."""
+    # What `kill` and a machine that shuts down send is to end a run as cleanly as Ctrl-C does.
+    signal.signal(signal.SIGTERM, _interrupt)
     app()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

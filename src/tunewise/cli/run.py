@@ -104,8 +104,10 @@ def read_instructions(path: Path | None) -> str | None:
         return None
     try:
         text = path.read_text("utf-8-sig").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"{path}: cannot be read as a text file: {error}", param="instructions") from error
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be read: {error.strerror}", param="instructions") from error
+    except UnicodeDecodeError as error:
+        raise RequestError(f"{path} is no UTF-8 text: save it as such", param="instructions") from error
     if not text:
         raise RequestError(f"{path} is empty: write the instruction into it", param="instructions")
     return text

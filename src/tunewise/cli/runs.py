@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tunewise.cli.output import local_time, print_fields, print_json, print_table
+from tunewise.records import RunRecord
 from tunewise.settings import get_settings
+from tunewise.store.run_folder import is_in_use
 
 app = typer.Typer(help="The runs on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def as_it_is(run: RunRecord) -> RunRecord:
+    """The run with its status corrected: one that was killed had no time to say so."""
+    if run.status == "running" and not is_in_use(Path(run.path)):
+        return replace(run, status="interrupted")
+    return run
 
 
 @app.command("list", epilog="Example: tunewise runs list --json")
@@ -21,7 +30,7 @@ def list_runs(json: JsonOption = False) -> None:
     """List the runs, newest first."""
     from tunewise.store.registry import Registry
 
-    runs = Registry(get_settings().registry).runs()
+    runs = [as_it_is(run) for run in Registry(get_settings().registry).runs()]
     if json:
         print_json([asdict(run) for run in runs])
     elif runs:
@@ -42,7 +51,7 @@ def show_run(
     """Show one run and its verdict in a sentence."""
     from tunewise.store.registry import Registry
 
-    record = Registry(get_settings().registry).run(run)
+    record = as_it_is(Registry(get_settings().registry).run(run))
     if json:
         print_json(asdict(record))
         return

@@ -24,7 +24,9 @@ def points(difference: float) -> str:
 
 def gain_over(rival: str, gain: PairedGain) -> str:
     """A gain with its interval and its p, as a clause."""
-    chance = "p < 0.0001" if gain.p_two_sided < 0.0001 else f"p = {gain.p_two_sided:.2g}"
+    # Twice the one-sided p, as in `Measurements.gain`, so that sentence and number agree.
+    p = min(1.0, 2 * gain.p_one_sided)
+    chance = "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
     interval = f"95% interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
     return f"{points(gain.estimate)} over {rival} ({interval}, {chance})"
 

@@ -27,6 +27,11 @@ class BaseModel:
     folder: Path
     """A `transformers` folder: weights in safetensors, config, tokenizer, chat template."""
 
+    @property
+    def reference(self) -> str:
+        """What other tools load the base by: its hub id, or else its folder."""
+        return self.source if "/" in self.source and not Path(self.source).is_dir() else str(self.folder)
+
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:

@@ -40,7 +40,7 @@ def render_model_card(record: ModelRecord, verdict: Verdict, manifest: Mapping[s
         _front_matter(base),
         f"# {_text(record.id)}",
         f"{_text(verdict.headline)}\n\nState: **{_text(record.state)}**"
-        + (f" ({_text(record.state_reason)})." if record.state_reason else "."),
+        + (f" ({_text(record.state_reason.rstrip('.'))})." if record.state_reason else "."),
         _trained_on(base, manifest),
         _scores(verdict),
         _limits(verdict, manifest),
@@ -52,7 +52,8 @@ def render_model_card(record: ModelRecord, verdict: Verdict, manifest: Mapping[s
 def _base_name(record: ModelRecord, manifest: Mapping[str, Any]) -> str:
     """The base's id; of a folder only its last part, as the rest is nobody else's business."""
     known = look_up(manifest, "base", "id")
-    name = visible(known if isinstance(known, str) and known else record.base)
+    is_hub_id = record.base.count("/") == 1 and not record.base.startswith((".", "~", "/"))
+    name = visible(known if isinstance(known, str) and known and not is_hub_id else record.base)
     # A hub id has at most one slash, and none in front; anything else is a folder on somebody's machine.
     is_folder = (
         name.startswith((".", "~")) or name.count("/") > 1 or "\\" in name or PurePath(name).is_absolute()
@@ -150,8 +151,8 @@ def _usage(record: ModelRecord, base: str) -> str:
     note = ""
     if record.base == "embedded":
         note = (
-            "\nThe embedded base is kept under `~/.tunewise/cache` (or `$TUNEWISE_HOME/cache`): "
-            "give that folder as `base`.\n"
+            "\nThe embedded base is the folder under `~/.tunewise/cache` (or `$TUNEWISE_HOME/cache`) "
+            "whose name begins like this: give its path as `base`.\n"
         )
     return _USAGE.format(model=json.dumps(visible(record.id)), base=json.dumps(base), note=note).rstrip()
 
@@ -183,13 +184,17 @@ tokenizer = AutoTokenizer.from_pretrained(base)
 model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), ".")
 messages = [{{"role": "user", "content": "..."}}]
 prompt = tokenizer.apply_chat_template(
-    messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+    messages,
+    chat_template=open("chat_template.jinja").read(),  # as trained: no system block that nobody wrote
+    add_generation_prompt=True,
+    return_tensors="pt",
+    return_dict=True,
 )
 output = model.generate(**prompt, max_new_tokens=256, do_sample=False)
 print(tokenizer.decode(output[0, prompt["input_ids"].shape[1]:], skip_special_tokens=True))
 ```
 {note}
-Ask it the way its examples asked: the same kind of message, and the same system message if they had one.
+Ask it the way its examples asked, without a system message: it was trained and tested without one.
 """
 
 

@@ -34,6 +34,18 @@ class StageResult:
     """Whether an earlier, interrupted run had finished it."""
 
 
+def is_in_use(path: Path) -> bool:
+    """Whether a process holds this run folder now."""
+    try:
+        with (path / LOCK_FILE).open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
 class RunFolder:
     """Holds the folder open, and locked, for one run. Use it as a context manager."""
 
@@ -45,6 +57,8 @@ class RunFolder:
         """
         self.path = path
         try:
+            if path.is_file():
+                raise RunFolderError(f"{path} is a file: give a folder as --out")
             path.mkdir(parents=True, exist_ok=True)
             self._refuse_other_files()
             self._lock = self._acquire()
@@ -119,6 +133,12 @@ class RunFolder:
         changed = [key for key in keys if before.get(key) != identity.get(key)]
         if changed:
             differences = "; ".join(
-                f"{key} was {before.get(key)!r}, is {identity.get(key)!r}" for key in changed
+                f"{key} was {_short(before.get(key))}, is {_short(identity.get(key))}" for key in changed
             )
             raise RunFolderError(f"{self.path} belongs to another run ({differences}): give another --out")
+
+
+def _short(value: Any) -> str:
+    """A value as an error can show it: hashes and long texts by their beginning."""
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:16]}…"

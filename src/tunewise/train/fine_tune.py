@@ -65,7 +65,7 @@ def fine_tune(
 
     scratch = out / f".{MODEL_FOLDER}.tmp"
     shutil.rmtree(scratch, ignore_errors=True)
-    save_adapter(scratch, result.layers, spec.rank, spec.alpha, base.source)
+    save_adapter(scratch, result.layers, spec.rank, spec.alpha, base.reference)
     write_text(scratch / TEMPLATE_FILE, bare.source)
     digest = sha256_of_file(scratch / "adapter_model.safetensors")
     shutil.rmtree(out / MODEL_FOLDER, ignore_errors=True)
@@ -83,6 +83,15 @@ def fine_tune(
         adapter_sha256=digest,
         curve=[_curve_point(metrics) for metrics in result.metrics],
     )
+
+
+def refuse_long_rows(base: BaseModel, examples: Sequence[Example], spec: TrainSpec, data: Path) -> None:
+    """Raise what `fine_tune` would say of a row that is too long, before hours go into anything else."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(base.folder)
+    template = ChatTemplate(tokenizer)
+    tokenize(ChatTemplate(tokenizer, template.without_default_system()), examples, spec.max_tokens, data)
 
 
 def tokenize(

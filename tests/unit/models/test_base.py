@@ -111,6 +111,12 @@ def test_a_price_that_is_no_price_is_refused(price: str) -> None:
         read_settings({"TUNEWISE_HOURLY_PRICE": price})
 
 
+@pytest.mark.parametrize("organization", ["a:b", "a/b", "ä"])
+def test_an_organisation_that_would_break_an_id_is_refused(organization: str) -> None:
+    with pytest.raises(SpecError, match="TUNEWISE_ORG"):
+        read_settings({"TUNEWISE_ORG": organization})
+
+
 def test_an_unset_price_is_an_assumption_and_a_set_one_is_not() -> None:
     assert read_settings({}).hourly_price_is_assumed
     assert not read_settings({"TUNEWISE_HOURLY_PRICE": "0.10"}).hourly_price_is_assumed

@@ -63,7 +63,7 @@ def test_a_folder_with_somebody_elses_files_is_left_alone(tmp_path: Path) -> Non
 
 def test_a_path_that_is_a_file_is_refused_in_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunFolderError, match="cannot write to the run folder"):
+    with pytest.raises(RunFolderError, match="is a file: give a folder"):
         RunFolder(tmp_path / "file", IDENTITY)
 
 
