@@ -170,6 +170,8 @@ class ChatStream(StreamingResponse):
                 if delta.completion is not None:
                     completions.append(delta.completion)
                 delta = await in_thread(next, self._answers, None)
+            if len(completions) < self._num_choices:
+                return  # Closed: nobody is there to read on.
             if self._include_usage:
                 yield _event(self._reply.usage_chunk(completions))
             yield b"data: [DONE]\n\n"
