@@ -3,14 +3,39 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
 
 from tunewise.engines.base import Delta
-from tunewise.errors import ModelNotFoundError, RequestError
-from tunewise.records import ChatRequest, Completion, Message
+from tunewise.errors import ModelNotFoundError, OverloadedError, RequestError
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob
+
+
+def _logprobs_of(token: str, num_top: int | None) -> tuple[TokenLogprob, ...]:
+    """Each token has the probability 1/e, and so have its alternatives."""
+    if num_top is None:
+        return ()
+    top = tuple(TokenLogprob(token.encode()[: i + 1], -1.0) for i in range(num_top))
+    return (TokenLogprob(token.encode(), -1.0, top),)
+
+
+class EchoAnswers:
+    """Deltas that can be closed while they are waited for."""
+
+    def __init__(self, deltas: Iterator[Delta], closed: threading.Event) -> None:
+        self._deltas = deltas
+        self._closed = closed
+
+    def __iter__(self) -> Iterator[Delta]:
+        return self
+
+    def __next__(self) -> Delta:
+        return next(self._deltas)
+
+    def close(self) -> None:
+        self._closed.set()
 
 
 class EchoEngine:
@@ -21,6 +46,7 @@ class EchoEngine:
         self.requests: list[ChatRequest] = []
         self.loaded: list[tuple[str, Path]] = []
         self.closed = threading.Event()
+        self.waiting = threading.Event()
         self.loading_may_end = threading.Event()
         self.loading_may_end.set()
         self.two_at_once = threading.Barrier(2, timeout=20)
@@ -28,52 +54,55 @@ class EchoEngine:
     def generate(
         self, requests: Sequence[ChatRequest], on_done: Callable[[int], None] | None = None
     ) -> list[Completion]:
-        return [self._complete(request) for request in requests]
-
-    def _complete(self, request: ChatRequest) -> Completion:
-        try:
-            self.check(request)
-        except RequestError as error:
-            return Completion("", "error", 0, 0, 0.0, error=str(error))
-        *_, last = self.stream(request)
-        assert last.completion is not None
-        return last.completion
+        raise AssertionError("a server streams, as only streams can be cancelled and refused")
 
     def check(self, request: ChatRequest) -> None:
         if request.messages[-1].content == "too long":
             raise RequestError("the prompt does not fit", param="messages")
 
-    def stream(self, request: ChatRequest) -> Iterator[Delta]:
-        if request.model not in self.models():
-            raise ModelNotFoundError(f"{request.model} is not loaded")
-        self.requests.append(request)
+    def stream(self, *requests: ChatRequest, whole: bool = False) -> EchoAnswers:
+        for request in requests:
+            if request.model not in self.models():
+                raise ModelNotFoundError(f"{request.model} is not loaded")
+            self.check(request)
+        if requests[0].messages[-1].content == "too many":
+            raise OverloadedError("7 requests wait already")
+        self.requests += requests
+        deltas = zip_longest(*(self._answer(request, i) for i, request in enumerate(requests)))
+        interleaved = (delta for step in deltas for delta in step if delta is not None)
+        return EchoAnswers((d for d in interleaved if d.completion or not whole), self.closed)
+
+    def _answer(self, request: ChatRequest, index: int) -> Iterator[Delta]:
         question = request.messages[-1].content
         input_tokens = self.count_tokens(request.model, request.messages)
         if question == "bug":
             raise KeyError("a secret of the house")
         if question == "meet":
             self.two_at_once.wait()
-        if question == "for ever":
-            yield from self._drip()
+        if question in ("for ever", "silence"):
+            yield from self._go_on("drip " if question == "for ever" else "")
         words = f"{request.model}: {question}".split(" ")
         kept = words[: request.max_tokens]
-        for number, word in enumerate(kept):
-            if word == "break":
+        tokens = [word if number == 0 else f" {word}" for number, word in enumerate(kept)]
+        logprobs = tuple(_logprobs_of(token, request.top_logprobs) for token in tokens)
+        for token, logprob in zip(tokens, logprobs, strict=True):
+            if token == " break":
                 raise KeyError("a secret of the house")
-            yield Delta(word if number == 0 else f" {word}")
+            yield Delta(token, logprobs=logprob, index=index)
         if question == "fail":
-            yield Delta("", Completion("", "error", input_tokens, 0, 1.0, error="out of memory"))
+            failed = Completion("", "error", input_tokens, 0, 1.0, error="out of memory")
+            yield Delta("", failed, index=index)
             return
         reason: Literal["stop", "length"] = "stop" if kept == words else "length"
-        yield Delta("", Completion(" ".join(kept), reason, input_tokens, len(kept), 1.0))
+        told = sum(logprobs, ())
+        completion = Completion(" ".join(kept), reason, input_tokens, len(kept), 1.0, logprobs=told)
+        yield Delta("", completion, index=index)
 
-    def _drip(self) -> Iterator[Delta]:
-        try:
-            while True:
-                time.sleep(0.01)
-                yield Delta("drip ")
-        finally:
-            self.closed.set()
+    def _go_on(self, text: str) -> Iterator[Delta]:
+        self.waiting.set()
+        while not self.closed.wait(0.01):
+            if text:
+                yield Delta(text)
 
     def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
         return [-1.0 for _ in completion.split()]

@@ -35,6 +35,10 @@ class RequestError(TunewiseError, ValueError):
         self.param = param
 
 
+class OverloadedError(TunewiseError, RuntimeError):
+    """As many requests wait already as the engine lets wait. The same request may be fine a moment later."""
+
+
 class ModelNotFoundError(TunewiseError, LookupError):
     """No base, adapter or checkpoint goes by this id here."""
 

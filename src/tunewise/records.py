@@ -5,6 +5,7 @@ Example -> Split -> ChatRequest -> Completion -> Score -> ApproachResult -> Verd
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -77,6 +78,28 @@ class ChatRequest:
     top_p: float = 1.0
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    logit_bias: Mapping[int, float] = field(default_factory=dict, hash=False)
+    """Added to the logits of these token ids."""
+    top_logprobs: int | None = None
+    """How many likeliest tokens to report beside each token's log probability; None reports neither."""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """A token and its natural-log probability under the model itself: no temperature, bias or penalty."""
+
+    bytes: bytes
+    """UTF-8, maybe only a part of a character."""
+    logprob: float
+    top: tuple[TokenLogprob, ...] = ()
+    """The likeliest tokens of that position, likeliest first."""
+
+    @property
+    def text(self) -> str:
+        r"""The token as text, in which half a character is written as `\xe2\x82`."""
+        return self.bytes.decode(errors="backslashreplace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +113,8 @@ class Completion:
     latency_ms: float
     """From when the engine began to work on it until its last token, beside the rest of its batch."""
     error: str | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """The tokens of `text` where the request set `top_logprobs`; the end of turn is not among them."""
 
 
 @dataclass(frozen=True, slots=True)

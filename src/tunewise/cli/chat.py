@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as jsonlib
 import sys
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -98,10 +99,11 @@ def _converse(engine: Engine, request: ChatRequest, json: bool) -> None:
 def _answer(engine: Engine, request: ChatRequest, json: bool) -> Completion:
     """Print the answer as it comes, or all of it as JSON. Raises `TunewiseError` where there is none."""
     completion: Completion | None = None
-    for delta in engine.stream(request):
-        if not json:
-            typer.echo(delta.text, nl=False)
-        completion = delta.completion
+    with closing(engine.stream(request)) as answer:
+        for delta in answer:
+            if not json:
+                typer.echo(delta.text, nl=False)
+            completion = delta.completion
     assert completion is not None, "an engine's last delta carries the completion"
     if completion.finish_reason == "error":
         raise TunewiseError(f"{request.model} could not answer: {completion.error}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tunewise.records import ChatRequest, Completion, Message
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +16,21 @@ class Delta:
 
     text: str
     completion: Completion | None = None
+    logprobs: tuple[TokenLogprob, ...] = ()
+    """The tokens that begin in `text`, where the request asked for them."""
+    index: int = 0
+    """Which of the requests that were streamed together it answers."""
+
+
+class Answers(Protocol):
+    """Answers under way: an iterator over their deltas in the order they come."""
+
+    def __iter__(self) -> Iterator[Delta]: ...
+
+    def __next__(self) -> Delta: ...
+
+    def close(self) -> None:
+        """Cancel what is not finished. Never blocks; from any thread, it also ends a `next` that waits."""
 
 
 class Engine(Protocol):
@@ -32,14 +47,18 @@ class Engine(Protocol):
     ) -> list[Completion]:
         """Answer all requests, in request order. `on_done` hears of each index as it finishes.
 
-        A request that `check` would refuse does not stop the others: its completion has `error` set.
+        However many there are, they are never too many. A request that `check` would refuse does not stop
+        the others: its completion has `error` set.
         """
 
     def check(self, request: ChatRequest) -> None:
         """Raise what is wrong with a request, if anything is, without answering it."""
 
-    def stream(self, request: ChatRequest) -> Iterator[Delta]:
-        """Answer one request piece by piece; closing the iterator early cancels the rest."""
+    def stream(self, *requests: ChatRequest, whole: bool = False) -> Answers:
+        """Answer one request, or some together, piece by piece; with `whole`, in one piece each.
+
+        Errors in a request are raised here, and so is `OverloadedError` where too many wait already.
+        """
 
     def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
         """Natural-log probabilities of the tokens of `completion` and its end of turn, given `messages`."""

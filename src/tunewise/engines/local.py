@@ -7,24 +7,26 @@ adapter share the step. A prompt that begins like one already cached copies that
 
 from __future__ import annotations
 
-import queue
+import contextlib
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from tunewise.chat.packing import pack_examples
 from tunewise.chat.template import TEMPLATE_FILE, ChatTemplate, TokenizedExample
+from tunewise.engines.answers import LocalAnswers
 from tunewise.engines.base import Delta
 from tunewise.engines.kv_cache import CachedLayout, Chunk, KVCache
-from tunewise.engines.sampling import sample
+from tunewise.engines.logprobs import TokenSpelling, token_logprob
+from tunewise.engines.sampling import choose, is_plain
 from tunewise.engines.sequence import Sequence
-from tunewise.errors import ModelNotFoundError, RequestError
+from tunewise.engines.slots import Slot, find_shared_prefix
+from tunewise.errors import ModelNotFoundError, OverloadedError, RequestError
 from tunewise.models.adapters import Adapter, add_adapter_rows, linear, load_adapter
 from tunewise.models.attention import PackedLayout
 from tunewise.models.base import LoadedModel
@@ -36,21 +38,8 @@ MAX_STEP_TOKENS = 768
 """Tokens computed in one step; longer prompts are cut into chunks, so that others keep decoding."""
 CACHE_BYTES = 2 * 2**30
 """The key/value cache grows up to this."""
-MIN_SHARED_PREFIX = 16
-"""Copying a shorter beginning from another slot saves less than it costs."""
-
-
-_T = TypeVar("_T")
-
-
-class _Slot:
-    """A row of the cache: who is in it, and which tokens of which model its first positions hold."""
-
-    def __init__(self) -> None:
-        self.sequence: Sequence | None = None
-        self.model = ""
-        self.ids: list[int] = []
-        self.last_used = 0
+MAX_WAITING = 256
+"""Requests that wait for a slot, before more of them are refused."""
 
 
 class LocalEngine:
@@ -60,9 +49,13 @@ class LocalEngine:
     for all. Either way a process should compute on one thread only: each that does keeps an OpenMP pool,
     and as soon as the pools have more threads than there are cores, all of them slow down to less than half
     (`docs/log.md`).
+
+    More than `max_waiting` streamed requests are not kept waiting for a slot: `OverloadedError` refuses them.
     """
 
-    def __init__(self, loaded: LoadedModel, *, own_thread: bool = False) -> None:
+    def __init__(
+        self, loaded: LoadedModel, *, own_thread: bool = False, max_waiting: int = MAX_WAITING
+    ) -> None:
         self.base_id = loaded.base.name
         self._loaded = loaded
         self._model = loaded.model
@@ -74,8 +67,10 @@ class LocalEngine:
         self._rows = add_adapter_rows(self._model)
         self._adapters: dict[str, Adapter | None] = {self.base_id: None}
         self._templates = {self.base_id: ChatTemplate(loaded.tokenizer, eos_ids=_eos_ids(self._model))}
-        self._slots = [_Slot() for _ in range(MAX_SLOTS)]
+        self._slots = [Slot() for _ in range(MAX_SLOTS)]
         self._waiting: deque[Sequence] = deque()
+        self._max_waiting = max_waiting
+        self._spelling = TokenSpelling(loaded.tokenizer)
         self._steps = 0
         self._changed = threading.Condition()
         self._model_lock = threading.Lock()
@@ -91,40 +86,36 @@ class LocalEngine:
         self, requests: SequenceOf[ChatRequest], on_done: Callable[[int], None] | None = None
     ) -> list[Completion]:
         """See `Engine`. All requests are queued at once, so the same list is always batched the same way."""
-        finished: queue.SimpleQueue[tuple[int, Delta | BaseException]] = queue.SimpleQueue()
         completions: list[Completion | None] = [None] * len(requests)
-        sequences = []
-        for index, request in enumerate(requests):
-
-            def deliver(delta: Delta | BaseException, index: int = index) -> None:
-                finished.put((index, delta))
-
-            try:
-                sequences.append(self._prepare(request, deliver, streamed=False))
-            except RequestError as error:
-                deliver(Delta("", Completion("", "error", 0, 0, 0.0, error=str(error))))
-        try:
+        with contextlib.closing(self._answers(len(requests))) as answers:
+            sequences = []
+            for index, request in enumerate(requests):
+                try:
+                    sequences.append(self._prepare(request, index, answers, streamed=False))
+                except RequestError as error:
+                    failed = Completion("", "error", 0, 0, 0.0, error=str(error))
+                    answers.deliver(Delta("", failed, index=index))
+            answers.sequences = sequences
             self._submit(sequences)
-            for _ in requests:
-                index, delta = self._wait(finished)
-                if isinstance(delta, BaseException):
-                    raise delta
-                completions[index] = delta.completion
+            for delta in answers:
+                completions[delta.index] = delta.completion
                 if on_done is not None:
-                    on_done(index)
-        finally:
-            self._cancel(sequences)
+                    on_done(delta.index)
         return [completion for completion in completions if completion is not None]
 
     def check(self, request: ChatRequest) -> None:
         """See `Engine`."""
         self._encode(request)
 
-    def stream(self, request: ChatRequest) -> Iterator[Delta]:
-        """See `Engine`. Errors in the request are raised here, before the first piece is asked for."""
-        deltas: queue.SimpleQueue[Delta | BaseException] = queue.SimpleQueue()
-        sequence = self._prepare(request, deltas.put, streamed=True)
-        return self._stream(sequence, deltas)
+    def stream(self, *requests: ChatRequest, whole: bool = False) -> LocalAnswers:
+        """See `Engine`. All or none are taken."""
+        answers = self._answers(len(requests))
+        answers.sequences = [
+            self._prepare(request, index, answers, streamed=not whole)
+            for index, request in enumerate(requests)
+        ]
+        self._submit(answers.sequences, may_refuse=True)
+        return answers
 
     def score(self, model: str, messages: SequenceOf[Message], completion: str) -> list[float]:
         """See `Engine`."""
@@ -200,47 +191,42 @@ class LocalEngine:
                 f"but the context of {request.model} holds {self._loaded.max_context}",
                 param="messages",
             )
+        vocab_size = self._model.config.vocab_size
+        unknown = [token for token in request.logit_bias if not 0 <= token < vocab_size]
+        if unknown:
+            raise RequestError(
+                f"there is no token {unknown[0]}: ids of {request.model} are below {vocab_size}",
+                param="logit_bias",
+            )
         return ids
 
     def _prepare(
-        self, request: ChatRequest, deliver: Callable[[Delta | BaseException], None], *, streamed: bool
+        self, request: ChatRequest, index: int, answers: LocalAnswers, *, streamed: bool
     ) -> Sequence:
         ids = self._encode(request)
         with self._changed:
             stop_ids, adapter = self._template(request.model).stop_ids, self._adapters[request.model]
-        return Sequence(request, ids, stop_ids, adapter, self._loaded.tokenizer, deliver, streamed=streamed)
+        tokenizer, deliver = self._loaded.tokenizer, answers.deliver
+        return Sequence(request, ids, stop_ids, adapter, tokenizer, deliver, streamed=streamed, index=index)
 
-    def _submit(self, sequences: SequenceOf[Sequence]) -> None:
+    def _answers(self, num_requests: int) -> LocalAnswers:
+        """Whoever waits for them computes, unless the engine's own thread does."""
+        return LocalAnswers(num_requests, self._turn if self._thread is None else None)
+
+    def _submit(self, sequences: SequenceOf[Sequence], *, may_refuse: bool = False) -> None:
         with self._changed:
             if self._closed:
                 raise RequestError("the engine is closed")
+            if may_refuse:
+                self._refuse_if_overloaded()
             self._waiting.extend(sequences)
             self._changed.notify()
 
-    def _cancel(self, sequences: SequenceOf[Sequence]) -> None:
-        for sequence in sequences:
-            sequence.cancelled = True
-
-    def _stream(
-        self, sequence: Sequence, deltas: queue.SimpleQueue[Delta | BaseException]
-    ) -> Iterator[Delta]:
-        try:
-            self._submit([sequence])
-            while True:
-                delta = self._wait(deltas)
-                if isinstance(delta, BaseException):
-                    raise delta
-                yield delta
-                if delta.completion is not None:
-                    return
-        finally:
-            self._cancel([sequence])
-
-    def _wait(self, delivered: queue.SimpleQueue[_T]) -> _T:
-        """The next thing delivered, computing until it is there unless another thread does."""
-        while self._thread is None and delivered.empty():
-            self._turn()
-        return delivered.get()
+    def _refuse_if_overloaded(self) -> None:
+        """Who will find a free slot in the next step does not count as waiting."""
+        num_waiting = sum(not sequence.cancelled for sequence in self._waiting)
+        if num_waiting - len(self._free_slots()) >= self._max_waiting:
+            raise OverloadedError(f"{num_waiting} requests wait for this engine already: try again later")
 
     # What computes.
 
@@ -270,14 +256,16 @@ class LocalEngine:
         if not chunks:
             return
         logits = self._compute(chunks)
-        finished_prompts = [(s, c) for s, c in chunks if c.end == len(s.ids)]
-        greedy = logits.argmax(-1).tolist()
-        for row, (sequence, _) in enumerate(finished_prompts):
-            request = sequence.request
-            token = greedy[row]
-            if request.temperature > 0:
-                token = sample(logits[row], request.temperature, request.top_p, sequence.generator)
-            if sequence.append(token):
+        ready = [sequence for sequence, chunk in chunks if chunk.end == len(sequence.ids)]
+        likeliest = logits.argmax(-1).tolist()
+        for row, sequence in enumerate(ready):
+            request, token = sequence.request, likeliest[row]
+            if not is_plain(request):
+                token = choose(logits[row], request, sequence.generated, sequence.generator)
+            logprob = None
+            if request.top_logprobs is not None:
+                logprob = token_logprob(logits[row], token, request.top_logprobs, self._spelling)
+            if sequence.append(token, logprob):
                 self._release(sequence)
 
     def _running(self) -> list[Sequence]:
@@ -311,29 +299,18 @@ class LocalEngine:
         free = self._free_slots()
         if not free or not self._fits(sequence):
             return False
-        # The last prompt token is always computed: its logits are needed.
-        wanted = sequence.ids[: sequence.num_prompt - 1]
-        best, shared, pending = -1, MIN_SHARED_PREFIX - 1, MIN_SHARED_PREFIX - 1
-        for index, slot in enumerate(self._slots):
-            if slot.model != sequence.request.model:
-                continue
-            cached = slot.ids if slot.sequence is None else slot.sequence.ids[: slot.sequence.num_cached]
-            length = _common_prefix(wanted, cached)
-            if length > shared:
-                best, shared = index, length
-            if slot.sequence is not None and slot.sequence.num_cached < slot.sequence.num_prompt:
-                pending = max(pending, _common_prefix(wanted, slot.sequence.ids[: slot.sequence.num_prompt]))
-        if pending > shared:
+        prefix = find_shared_prefix(self._slots, sequence)
+        if prefix.is_growing:
             return False
         target = (
-            best
-            if best in free
+            prefix.source
+            if prefix.source in free
             else min(free, key=lambda i: (bool(self._slots[i].ids), self._slots[i].last_used, i))
         )
         self._cache.reserve(target + 1, sequence.max_length)
-        if best >= 0:
-            self._cache.copy_prefix(best, target, shared)
-            sequence.num_cached = shared
+        if prefix.num_tokens:
+            self._cache.copy_prefix(prefix.source, target, prefix.num_tokens)
+            sequence.num_cached = prefix.num_tokens
         slot = self._slots[target]
         slot.sequence, slot.model, slot.ids = sequence, sequence.request.model, []
         sequence.start(target)
@@ -403,15 +380,8 @@ class LocalEngine:
         for sequence in [*self._running(), *self._waiting]:
             sequence.deliver(error)
         for slot in self._slots:
-            slot.sequence, slot.ids = None, []
+            slot.clear()
         self._waiting.clear()
-
-
-def _common_prefix(first: list[int], second: list[int]) -> int:
-    length = min(len(first), len(second))
-    if first[:length] == second[:length]:
-        return length
-    return next(i for i in range(length) if first[i] != second[i])
 
 
 def _eos_ids(model: object) -> list[int]:

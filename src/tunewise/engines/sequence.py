@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from tunewise.engines.base import Delta
 from tunewise.models.adapters import Adapter
-from tunewise.records import ChatRequest, Completion
+from tunewise.records import ChatRequest, Completion, TokenLogprob
 
 
 class Sequence:
@@ -24,7 +25,9 @@ class Sequence:
         adapter: Adapter | None,
         tokenizer: Any,
         deliver: Callable[[Delta | BaseException], None],
+        *,
         streamed: bool,
+        index: int = 0,
     ) -> None:
         self.request = request
         self.adapter = adapter
@@ -39,7 +42,14 @@ class Sequence:
         self._tokenizer = tokenizer
         self._incremental = streamed or bool(request.stop)
         self._streamed = streamed
+        self._index = index
         self._sent = ""
+        self._num_settled = 0
+        """Characters of the text so far that no later token can change."""
+        self._logprobs: list[TokenLogprob] = []
+        self._begins: list[int] = []
+        """Where in the text each of `_logprobs` begins; known where the text is made on the way."""
+        self._num_logprobs_sent = 0
         self._started = 0.0
         seed = request.seed if request.seed is not None else torch.seed() % 2**31
         self.generator = torch.Generator().manual_seed(seed)
@@ -54,38 +64,61 @@ class Sequence:
         """The most tokens that this sequence can come to."""
         return self.num_prompt + self.request.max_tokens
 
-    def append(self, token: int) -> bool:
+    @property
+    def generated(self) -> list[int]:
+        """The tokens of the answer so far."""
+        return self.ids[self.num_prompt :]
+
+    def append(self, token: int, logprob: TokenLogprob | None = None) -> bool:
         """Take the next token, hand out what text it completes, and say whether the answer is over."""
         if token in self._stop_ids:
             return self._finish("stop", self._text())
         self.ids.append(token)
         text = self._text() if self._incremental else ""
+        if logprob is not None:
+            self._logprobs.append(logprob)
+            self._begins.append(self._num_settled)
+            self._num_settled = len(text.rstrip("\ufffd"))
         for stop in self.request.stop:
             if stop in text:
-                return self._finish("stop", text[: text.index(stop)])
+                cut = text[: text.index(stop)]
+                del self._logprobs[self._num_beginning_in(cut) :]
+                return self._finish("stop", cut)
         if len(self.ids) >= self.max_length:
             return self._finish("length", text if self._incremental else self._text())
         if self._streamed:
-            self._send(text[: len(text) - self._held_back(text)])
+            shown = text[: len(text) - self._held_back(text)]
+            self._send(shown, self._num_beginning_in(shown))
         return False
 
     def _finish(self, reason: str, text: str) -> bool:
-        self._send(text)
+        self._send(text, len(self._logprobs))
         latency_ms = (time.perf_counter() - self._started) * 1000
         num_output = len(self.ids) - self.num_prompt + (reason == "stop" and not self.request.stop)
         completion = Completion(
-            text, "stop" if reason == "stop" else "length", self.num_prompt, num_output, latency_ms
+            text,
+            "stop" if reason == "stop" else "length",
+            self.num_prompt,
+            num_output,
+            latency_ms,
+            logprobs=tuple(self._logprobs),
         )
-        self.deliver(Delta("", completion))
+        self.deliver(Delta("", completion, index=self._index))
         return True
 
-    def _send(self, text: str) -> None:
-        if self._streamed and len(text) > len(self._sent):
-            self.deliver(Delta(text[len(self._sent) :]))
-            self._sent = text
+    def _send(self, text: str, num_logprobs: int) -> None:
+        """Hand out what is new of `text`, with those of the first `num_logprobs` tokens that are new."""
+        if self._streamed and (len(text) > len(self._sent) or num_logprobs > self._num_logprobs_sent):
+            logprobs = tuple(self._logprobs[self._num_logprobs_sent : num_logprobs])
+            self.deliver(Delta(text[len(self._sent) :], logprobs=logprobs, index=self._index))
+            self._sent, self._num_logprobs_sent = text, num_logprobs
+
+    def _num_beginning_in(self, text: str) -> int:
+        """How many tokens begin before the end of `text`, a beginning of the text so far."""
+        return bisect_left(self._begins, len(text))
 
     def _text(self) -> str:
-        return str(self._tokenizer.decode(self.ids[self.num_prompt :], skip_special_tokens=True))
+        return str(self._tokenizer.decode(self.generated, skip_special_tokens=True))
 
     def _held_back(self, text: str) -> int:
         """How much of the end may still change: half a character, or the beginning of a stop string."""

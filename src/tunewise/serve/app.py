@@ -6,19 +6,21 @@ and the registry are called in threads, so requests meet in the engine, which ba
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import logging
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
 from typing import Annotated
 
-import anyio
-from fastapi import APIRouter, Depends, FastAPI, Header
+from fastapi import APIRouter, Depends, FastAPI, Header, Request
 from pydantic import BaseModel
 from starlette.responses import JSONResponse, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from tunewise.engines.base import Delta, Engine
-from tunewise.records import ChatRequest, Completion
+from tunewise.engines.base import Answers, Delta, Engine
+from tunewise.records import Completion
 from tunewise.serve import wire
 from tunewise.serve.faults import SERVER_ERROR, Fault, fault_of, report_faults
 from tunewise.serve.models import ServedModels
@@ -89,21 +91,40 @@ def _chat_routes(engine: Engine, served: ServedModels, default_max_tokens: int) 
 
     @router.post("/chat/completions", response_model=wire.ChatCompletion)
     async def create_chat_completion(
-        body: wire.ChatCompletionRequest,
+        body: wire.ChatCompletionRequest, request: Request
     ) -> wire.ChatCompletion | StreamingResponse:
-        request = body.to_record(default_max_tokens)
-        await served.make_ready(request.model)
-        await in_thread(engine.check, request)
-        reply = wire.Reply.to_model(request.model)
-        if not body.stream:
-            [completion] = await in_thread(engine.generate, [request])
-            return reply.completion(_succeeded(completion))
-        deltas = _deltas(engine, request)
-        # Awaiting the first piece here gives a request that fails at once a status of its own.
-        first = await in_thread(next, deltas, None)
-        return ChatStream(reply, first, deltas, include_usage=body.include_usage)
+        choices = body.to_records(default_max_tokens)
+        await served.make_ready(body.model)
+        answers = await in_thread(partial(engine.stream, *choices, whole=not body.stream))
+        reply = wire.Reply.to_model(body.model)
+        if body.stream:
+            return ChatStream(reply, answers, len(choices), include_usage=body.include_usage)
+        async with _closing(answers, request.receive):
+            deltas: list[Delta] = await in_thread(list, answers)
+        completions = {delta.index: _succeeded(delta.completion) for delta in deltas if delta.completion}
+        if len(completions) < len(choices):
+            raise Fault(499, "The client closed the connection before the answer was there.")
+        ordered = [completions[index] for index in range(len(choices))]
+        return reply.completion(ordered, logprobs=bool(body.logprobs))
 
     return router
+
+
+@asynccontextmanager
+async def _closing(answers: Answers, receive: Receive) -> AsyncIterator[None]:
+    """Close `answers` at the end of the block, or before it as soon as the client hangs up."""
+
+    async def close_on_disconnect() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        answers.close()
+
+    watching = asyncio.create_task(close_on_disconnect())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        answers.close()
 
 
 def _succeeded(completion: Completion) -> Completion:
@@ -112,57 +133,59 @@ def _succeeded(completion: Completion) -> Completion:
     return completion
 
 
-def _deltas(engine: Engine, request: ChatRequest) -> Generator[Delta, None, None]:
-    """The engine's stream, as something that can be closed."""
-    yield from engine.stream(request)
-
-
 class ChatStream(StreamingResponse):
-    """Server-sent events: the role, the text, why it ended, what it cost if asked, `[DONE]`.
+    """Server-sent events: each choice's role, the text, why it ended, what all cost if asked, `[DONE]`.
 
-    An error on the way is an event of its own, after which the stream ends without `[DONE]`. However the
-    response ends, a client that hung up included, the engine's stream is closed, which frees its place.
+    The choices come as the engine writes them, told apart by `index`. An error on the way is an event of
+    its own, after which the stream ends without `[DONE]`. However the response ends, a client that hung up
+    included, the engine's answers are closed, which frees their places.
     """
 
-    def __init__(
-        self,
-        reply: wire.Reply,
-        first: Delta | None,
-        deltas: Generator[Delta, None, None],
-        *,
-        include_usage: bool,
-    ) -> None:
+    def __init__(self, reply: wire.Reply, answers: Answers, num_choices: int, *, include_usage: bool) -> None:
         self._reply = reply
-        self._deltas = deltas
+        self._answers = answers
+        self._num_choices = num_choices
+        self._include_usage = include_usage
+        self._first: Delta | None = None
         # Proxies are told to pass events on as they come.
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
-        super().__init__(self._events(first, include_usage), media_type="text/event-stream", headers=headers)
+        super().__init__(self._events(), media_type="text/event-stream", headers=headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send the events until they end or the client hangs up."""
-        try:
+        async with _closing(self._answers, receive):
+            # Awaiting the first piece before the headers gives what fails at once a status of its own.
+            self._first = await in_thread(next, self._answers, None)
             await super().__call__(scope, receive, send)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await in_thread(self._deltas.close)
 
-    async def _events(self, delta: Delta | None, include_usage: bool) -> AsyncIterator[bytes]:
+    async def _events(self) -> AsyncIterator[bytes]:
         try:
-            completion = None
-            yield _event(self._reply.chunk(wire.Delta(role="assistant", content="")))
+            completions: list[Completion] = []
+            for index in range(self._num_choices):
+                yield _event(self._reply.chunk(index, wire.Delta(role="assistant", content="")))
+            delta = self._first
             while delta is not None:
-                if delta.text:
-                    yield _event(self._reply.chunk(wire.Delta(content=delta.text)))
-                completion = delta.completion
-                delta = await in_thread(next, self._deltas, None)
-            assert completion is not None, "an engine's last delta carries the completion"
-            yield _event(self._reply.chunk(wire.Delta(), _succeeded(completion).finish_reason))
-            if include_usage:
-                yield _event(self._reply.usage_chunk(completion))
+                for chunk in self._chunks(delta):
+                    yield _event(chunk)
+                if delta.completion is not None:
+                    completions.append(delta.completion)
+                delta = await in_thread(next, self._answers, None)
+            if len(completions) < self._num_choices:
+                return  # Closed: nobody is there to read on.
+            if self._include_usage:
+                yield _event(self._reply.usage_chunk(completions))
             yield b"data: [DONE]\n\n"
         except Exception as error:
             logger.exception("the stream %s failed", self._reply.id)
             yield b"data: %s\n\n" % bytes(JSONResponse(fault_of(error).body).body)
+
+    def _chunks(self, delta: Delta) -> Iterator[wire.ChatCompletionChunk]:
+        if delta.text or delta.logprobs:
+            content = wire.Delta(content=delta.text)
+            yield self._reply.chunk(delta.index, content, logprobs=delta.logprobs)
+        if delta.completion is not None:
+            finish_reason = _succeeded(delta.completion).finish_reason
+            yield self._reply.chunk(delta.index, wire.Delta(), finish_reason)
 
 
 def _event(chunk: BaseModel) -> bytes:

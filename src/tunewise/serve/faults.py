@@ -14,12 +14,19 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tunewise.errors import ModelNotFoundError, ModelUnavailableError, RequestError, TunewiseError
+from tunewise.errors import (
+    ModelNotFoundError,
+    ModelUnavailableError,
+    OverloadedError,
+    RequestError,
+    TunewiseError,
+)
 
 logger = logging.getLogger(__name__)
 
 INVALID_REQUEST = "invalid_request_error"
 SERVER_ERROR = "server_error"
+RATE_LIMIT = "rate_limit_error"
 
 
 class Fault(Exception):
@@ -63,6 +70,9 @@ def fault_of(error: Exception) -> Fault:
             headers = {"x-should-retry": "false"}
             code = "model_unavailable"
             return Fault(503, str(error), type=SERVER_ERROR, param="model", code=code, headers=headers)
+        case OverloadedError():
+            headers = {"retry-after": "1"}
+            return Fault(429, str(error), type=RATE_LIMIT, code="rate_limit_exceeded", headers=headers)
         case TunewiseError():
             return Fault(400, str(error))
         case _:

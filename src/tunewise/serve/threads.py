@@ -10,8 +10,9 @@ from anyio.lowlevel import RunVar
 
 T = TypeVar("T")
 
-MAX_THREADS = 256
-"""How many blocking calls run at once; the engine batches what reaches it, so it should see them all."""
+MAX_THREADS = 512
+"""How many blocking calls run at once: more than an engine computes and keeps waiting together, so that it
+sees, batches or refuses, all there are, and some threads are left for what takes no engine."""
 
 _limiter_of_loop: RunVar[CapacityLimiter] = RunVar("tunewise.serve.threads")
 

@@ -8,14 +8,17 @@ asks for nothing (`tools: []`), as an answer that quietly ignores what was asked
 from __future__ import annotations
 
 import hashlib
+import re
 import time
 import uuid
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from tunewise.records import ChatRequest, Completion, Message, ModelRecord
+from tunewise.records import ChatRequest, Completion, Message, ModelRecord, TokenLogprob
 
 DEFAULT_TEMPERATURE = 1.0
 """What OpenAI documents for a request that names none."""
@@ -57,6 +60,15 @@ def _encodable(text: str) -> str:
 
 def _as_list(stop: Any) -> Any:
     return [stop] if isinstance(stop, str) else stop
+
+
+def _token_biases(biases: dict[str, Any]) -> dict[int, float]:
+    for token, bias in biases.items():
+        if not re.fullmatch("[0-9]{1,9}", token):
+            raise PydanticCustomError("token", "its keys are token ids")
+        if type(bias) not in (int, float) or not -100 <= bias <= 100:
+            raise PydanticCustomError("bias", "its values are numbers from -100 to 100")
+    return {int(token): float(bias) for token, bias in biases.items()}
 
 
 Text = Annotated[str, AfterValidator(_encodable)]
@@ -107,19 +119,19 @@ class ChatCompletionRequest(_Received):
     stop: Annotated[
         list[Annotated[Text, Field(min_length=1)]] | None, Field(max_length=4), BeforeValidator(_as_list)
     ] = None
+    n: int | None = Field(None, ge=1, le=8)
+    presence_penalty: float | None = Field(None, ge=-2, le=2)
+    frequency_penalty: float | None = Field(None, ge=-2, le=2)
+    logit_bias: Annotated[dict[str, Any], AfterValidator(_token_biases)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(None, ge=0, le=20)
 
     # What asks for another answer than the engine gives.
-    n: Annotated[Any, _only(1)] = None
     tools: Annotated[Any, _only([])] = None
     tool_choice: Annotated[Any, _only("none", "auto")] = None
     functions: Annotated[Any, _only([])] = None
     function_call: Annotated[Any, _only("none", "auto")] = None
     response_format: Annotated[Any, _only({"type": "text"})] = None
-    logprobs: Annotated[Any, _only(False)] = None
-    top_logprobs: Annotated[Any, _only(0)] = None
-    logit_bias: Annotated[Any, _only({})] = None
-    presence_penalty: Annotated[Any, _only(0)] = None
-    frequency_penalty: Annotated[Any, _only(0)] = None
     modalities: Annotated[Any, _only(["text"])] = None
     audio: Annotated[Any, _only()] = None
     reasoning_effort: Annotated[Any, _only("none")] = None
@@ -145,6 +157,8 @@ class ChatCompletionRequest(_Received):
             raise PydanticCustomError(
                 "pair", "differs from max_completion_tokens: give one of them", {"param": "max_tokens"}
             )
+        if self.top_logprobs and not self.logprobs:
+            raise PydanticCustomError("pair", "only allowed when logprobs is true", {"param": "top_logprobs"})
         return self
 
     @property
@@ -152,8 +166,13 @@ class ChatCompletionRequest(_Received):
         """Whether a stream ends with what it cost."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
-    def to_record(self, default_max_tokens: int) -> ChatRequest:
-        """The same request as engines take it."""
+    def to_records(self, default_max_tokens: int) -> list[ChatRequest]:
+        """The same request as engines take it, once for each choice. Choice i has the seed + i."""
+        request = self._to_record(default_max_tokens)
+        seeds = [None if self.seed is None else self.seed + i for i in range(self.n or 1)]
+        return [replace(request, seed=seed) for seed in seeds]
+
+    def _to_record(self, default_max_tokens: int) -> ChatRequest:
         greedy = self.top_p == 0  # A nucleus of nothing but the likeliest token.
         temperature = DEFAULT_TEMPERATURE if self.temperature is None else self.temperature
         return ChatRequest(
@@ -163,7 +182,11 @@ class ChatCompletionRequest(_Received):
             temperature=0.0 if greedy else temperature,
             top_p=self.top_p or 1.0,
             stop=tuple(self.stop or ()),
-            seed=self.seed,
+            presence_penalty=self.presence_penalty or 0.0,
+            frequency_penalty=self.frequency_penalty or 0.0,
+            # Validated into what the record holds.
+            logit_bias=cast(dict[int, float], self.logit_bias or {}),
+            top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
         )
 
 
@@ -175,12 +198,13 @@ class Usage(BaseModel):
     total_tokens: int
 
     @classmethod
-    def of(cls, completion: Completion) -> Self:
-        """The engine's own counts."""
+    def of(cls, choices: Sequence[Completion]) -> Self:
+        """The engine's own counts. The choices of one request share its prompt, which counts once."""
+        num_prompt, num_output = choices[0].input_tokens, sum(choice.output_tokens for choice in choices)
         return cls(
-            prompt_tokens=completion.input_tokens,
-            completion_tokens=completion.output_tokens,
-            total_tokens=completion.input_tokens + completion.output_tokens,
+            prompt_tokens=num_prompt,
+            completion_tokens=num_output,
+            total_tokens=num_prompt + num_output,
         )
 
 
@@ -192,12 +216,46 @@ class AnswerMessage(BaseModel):
     refusal: None = None
 
 
-class Choice(BaseModel):
-    """The one answer."""
+class TopLogprob(BaseModel):
+    """A token, how likely it was, and its UTF-8, which may be a part of a character."""
 
-    index: int = 0
+    token: str
+    logprob: float
+    bytes: list[int]
+
+
+class ContentLogprob(TopLogprob):
+    """A token of the answer."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChoiceLogprobs(BaseModel):
+    """The tokens of an answer, or of a piece of it."""
+
+    content: list[ContentLogprob]
+    refusal: None
+
+    @classmethod
+    def of(cls, tokens: Sequence[TokenLogprob]) -> Self:
+        """As the engine measured them."""
+        content = [
+            ContentLogprob(**_spelled(token), top_logprobs=[TopLogprob(**_spelled(top)) for top in token.top])
+            for token in tokens
+        ]
+        return cls(content=content, refusal=None)
+
+
+def _spelled(token: TokenLogprob) -> dict[str, Any]:
+    return {"token": token.text, "logprob": token.logprob, "bytes": list(token.bytes)}
+
+
+class Choice(BaseModel):
+    """One answer."""
+
+    index: int
     message: AnswerMessage
-    logprobs: None = None
+    logprobs: ChoiceLogprobs | None
     finish_reason: str
 
 
@@ -209,11 +267,11 @@ class Delta(BaseModel):
 
 
 class ChunkChoice(BaseModel):
-    """The one answer's next piece."""
+    """One answer's next piece."""
 
     index: int
     delta: Delta
-    logprobs: None
+    logprobs: ChoiceLogprobs | None
     finish_reason: str | None
 
 
@@ -235,21 +293,35 @@ class Reply(BaseModel):
             system_fingerprint=f"fp_{hashlib.sha256(model.encode()).hexdigest()[:10]}",
         )
 
-    def completion(self, completion: Completion) -> ChatCompletion:
+    def completion(self, choices: Sequence[Completion], *, logprobs: bool) -> ChatCompletion:
         """The whole answer at once."""
-        message = AnswerMessage(content=completion.text)
-        choice = Choice(message=message, finish_reason=completion.finish_reason)
-        return ChatCompletion(**dict(self), choices=[choice], usage=Usage.of(completion))
+        received = [
+            Choice(
+                index=index,
+                message=AnswerMessage(content=choice.text),
+                logprobs=ChoiceLogprobs.of(choice.logprobs) if logprobs else None,
+                finish_reason=choice.finish_reason,
+            )
+            for index, choice in enumerate(choices)
+        ]
+        return ChatCompletion(**dict(self), choices=received, usage=Usage.of(choices))
 
-    def chunk(self, delta: Delta, finish_reason: str | None = None) -> ChatCompletionChunk:
-        """The next piece of the answer, the last one with its `finish_reason`."""
-        choice = ChunkChoice(index=0, delta=delta, logprobs=None, finish_reason=finish_reason)
+    def chunk(
+        self,
+        index: int,
+        delta: Delta,
+        finish_reason: str | None = None,
+        logprobs: Sequence[TokenLogprob] = (),
+    ) -> ChatCompletionChunk:
+        """The next piece of choice `index`, the last one with its `finish_reason`."""
+        measured = ChoiceLogprobs.of(logprobs) if logprobs else None
+        choice = ChunkChoice(index=index, delta=delta, logprobs=measured, finish_reason=finish_reason)
         return ChatCompletionChunk(**dict(self), object="chat.completion.chunk", choices=[choice])
 
-    def usage_chunk(self, completion: Completion) -> ChatCompletionChunk:
+    def usage_chunk(self, choices: Sequence[Completion]) -> ChatCompletionChunk:
         """The chunk without choices that follows the answer where `include_usage` is asked."""
         return ChatCompletionChunk(
-            **dict(self), object="chat.completion.chunk", choices=[], usage=Usage.of(completion)
+            **dict(self), object="chat.completion.chunk", choices=[], usage=Usage.of(choices)
         )
 
 

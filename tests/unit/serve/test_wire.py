@@ -21,11 +21,14 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(sorted(ChatCompletionRequest.model_fields)), JSON, max_size=4))
 def test_whatever_a_field_holds_it_is_taken_or_refused(fields: dict[str, Any]) -> None:
     try:
-        request = ChatCompletionRequest.model_validate(QUESTION | fields).to_record(10)
+        request, *others = ChatCompletionRequest.model_validate(QUESTION | fields).to_records(10)
     except ValidationError:
         return
     assert request.max_tokens >= 1
     assert 0 <= request.temperature <= 2
     assert 0 < request.top_p <= 1
     assert all(request.stop)
+    assert len(others) < 8
+    assert request.top_logprobs in {None, *range(21)}
+    assert all(isinstance(token, int) and -100 <= bias <= 100 for token, bias in request.logit_bias.items())
     "".join((request.model, *request.stop, *(message.content for message in request.messages))).encode()

@@ -1,0 +1,51 @@
+"""Answers under way, as who asked for them sees them."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from collections.abc import Sequence as SequenceOf
+
+from tunewise.engines.base import Delta
+from tunewise.engines.sequence import Sequence
+
+
+class LocalAnswers:
+    """The deltas of `num_requests` answers in the order they come (implements `Answers`).
+
+    `turn` computes one step of the engine; None where another thread does.
+    """
+
+    def __init__(self, num_requests: int, turn: Callable[[], None] | None) -> None:
+        self.sequences: SequenceOf[Sequence] = []
+        self._num_open = num_requests
+        self._turn = turn
+        self._delivered: queue.SimpleQueue[Delta | BaseException | None] = queue.SimpleQueue()
+
+    def deliver(self, delta: Delta | BaseException) -> None:
+        """What the engine calls with each piece of an answer, or with what went wrong."""
+        self._delivered.put(delta)
+
+    def __iter__(self) -> LocalAnswers:
+        return self
+
+    def __next__(self) -> Delta:
+        if self._num_open <= 0:
+            raise StopIteration
+        while self._turn is not None and self._delivered.empty():
+            self._turn()
+        delta = self._delivered.get()
+        if delta is None:
+            raise StopIteration
+        if isinstance(delta, BaseException):
+            self.close()
+            raise delta
+        self._num_open -= delta.completion is not None
+        return delta
+
+    def close(self) -> None:
+        """See `Answers`."""
+        for sequence in self.sequences:
+            sequence.cancelled = True
+        self._num_open = 0
+        self._delivered.put(None)
