@@ -30,9 +30,10 @@ NO_KEY = "none"
 class RemoteEngine:
     """An endpoint's models (implements `Engine`, as far as an endpoint can). Thread-safe.
 
-    Texts go in and out, no tokens: `score`, `count_tokens` and `count_answer_tokens` raise `RequestError`,
-    and so do `load` and `unload`. Token counts are the endpoint's own, and 0 where it gives none. Latency is
-    from sending a request to its last byte, retries and the waiting between them included.
+    It streams one request at a time. Texts go in and out, no tokens: `score`, `count_tokens` and
+    `count_answer_tokens` raise `RequestError`, and so do `load` and `unload`. Token counts are the endpoint's
+    own, and 0 where it gives none. Latency is from sending a request to its last byte, retries and the
+    waiting between them included.
 
     The key goes to this endpoint in the Authorization header and nowhere else: no error, log or `repr` has
     it.

@@ -53,6 +53,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EchoEngin
 @pytest.fixture
 def echo(served: tuple[EchoEngine, str]) -> EchoEngine:
     served[0].requests.clear()
+    served[0].closed.clear()
     return served[0]
 
 

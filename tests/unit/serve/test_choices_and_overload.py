@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import openai
 import pytest
-from echo_engine import EchoEngine
 from starlette.testclient import TestClient
 
+from echo_engine import EchoEngine
 from toy import make_loaded
 from tunewise.engines.base import Engine
 from tunewise.engines.local import LocalEngine
