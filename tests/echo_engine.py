@@ -107,6 +107,10 @@ class EchoEngine:
     def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
         return [-1.0 for _ in completion.split()]
 
+    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:
+        words = " ".join([*(message.content for message in messages), completion]).split()
+        return [len(word) for word in words]
+
     def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
         return sum(len(message.content.split()) for message in messages)
 

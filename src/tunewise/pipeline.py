@@ -21,15 +21,22 @@ from tunewise.decide.compare import TUNED, compare
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine
 from tunewise.evaluate.metrics import PRIMARY_METRIC, infer_form
+from tunewise.evaluate.parity import certify_served, describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
 from tunewise.evaluate.selection import PromptChoice, choose_prompts, prompted_rivals
 from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
-from tunewise.records import Verdict
+from tunewise.records import ParityCertificate, Verdict
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings, get_settings
 from tunewise.store.registry import Registry
-from tunewise.train.fine_tune import MODEL_FOLDER, TrainingSummary, fine_tune, refuse_long_rows
+from tunewise.train.fine_tune import (
+    MODEL_FOLDER,
+    TrainingSummary,
+    fine_tune,
+    read_trained_tokens,
+    refuse_long_rows,
+)
 
 
 def run(
@@ -81,7 +88,7 @@ def run(
                 rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
             )
 
-        training, record = None, None
+        training, record, parity = None, None, None
         if TUNED in spec.approaches:
             trained = folder.stage("train", lambda: asdict(fine_tune(
                 base, split.train, split.validation, spec.train_spec, out, spec.data, progress
@@ -90,6 +97,10 @@ def run(
             record = publish.register_candidate(base, spec, out, training, settings, registry)
             engine.load(record.id, out / MODEL_FOLDER)
             tuned = fine_tuned(record.id)
+            parity = ParityCertificate(**folder.stage("parity", lambda: asdict(certify_served(
+                engine, tuned, split.validation, read_trained_tokens(out)
+            ))).value)  # fmt: skip
+            progress.say(describe(parity))
             runs[TUNED] = test(
                 TUNED, lambda examples: run_approach(tuned, examples, engine, decoding, progress)
             )
@@ -103,10 +114,13 @@ def run(
             settings,
             spec.seed,
             model=record.id if record else None,
+            parity=parity,
             training_seconds=training.seconds if training else 0.0,
         )
         verdict = decide(measurements, forced=spec.force)
-        evidence = publish.Evidence(spec, dataset, split, base, base_sha256, decoding, choice, training, runs)
+        evidence = publish.Evidence(
+            spec, dataset, split, base, base_sha256, decoding, choice, training, parity, runs
+        )
         publish.publish(folder, evidence, verdict, record, settings, registry)
         engine.close()
     return verdict

@@ -14,11 +14,12 @@ from typing import Any
 
 from tunewise.data.dataset import Dataset
 from tunewise.data.split import ASSUMED_DISCORDANCE, Split, detectable_difference
+from tunewise.decide.reasons import NOT_PARITY
 from tunewise.evaluate.runner import Decoding, ScoredRun
 from tunewise.evaluate.selection import PromptChoice
 from tunewise.models.base import BaseModel
 from tunewise.models.ids import tuned_model_id
-from tunewise.records import Example, ModelRecord, RunRecord, Verdict
+from tunewise.records import Example, ModelRecord, ParityCertificate, RunRecord, Verdict
 from tunewise.report.html import render_report
 from tunewise.report.model_card import render_model_card
 from tunewise.run_spec import RunSpec
@@ -43,6 +44,7 @@ class Evidence:
     decoding: Decoding
     choice: PromptChoice
     training: TrainingSummary | None
+    parity: ParityCertificate | None
     runs: Mapping[str, ScoredRun]
 
 
@@ -139,8 +141,12 @@ def publish(
 
 
 def judge(record: ModelRecord, verdict: Verdict) -> ModelRecord:
-    """The record with the state that the verdict gives the model, why, and its scores."""
-    reason = verdict.reasons[0].text
+    """The record with the state that the verdict gives the model, why, and its scores.
+
+    A model that failed the parity certificate was rejected for that, whatever else was ruled.
+    """
+    broken = (reason.text for reason in verdict.reasons if reason.code == NOT_PARITY)
+    reason = next(broken, verdict.reasons[0].text)
     if verdict.deployed and verdict.recommendation != "fine-tune":
         reason = f"deployed by --force, although: {reason}"
     return replace(
@@ -192,6 +198,7 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
         "decoding": asdict(evidence.decoding),
         "prompting": asdict(evidence.choice),
         "training": asdict(evidence.training) if evidence.training else None,
+        "parity": asdict(evidence.parity) if evidence.parity else None,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in _RECORDED_VERSIONS},

@@ -1,6 +1,7 @@
 """The frozen records that cross stages. Reading this page is reading what each stage hands to the next.
 
-Example -> Split -> ChatRequest -> Completion -> Score -> ApproachResult -> Verdict -> ModelRecord
+Example -> Split -> TrainedTokens -> ParityCertificate
+                 -> ChatRequest -> Completion -> Score -> ApproachResult -> Verdict -> ModelRecord
 """
 
 from __future__ import annotations
@@ -135,6 +136,44 @@ class Score:
     input_tokens: int
     output_tokens: int
     latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class RowTokens:
+    """What one side, trainer or engine, makes of an example: its tokens and how likely it finds them."""
+
+    example_id: str
+    ids: tuple[int, ...]
+    """The conversation without its system message, up to the end of the last answer's turn."""
+    logprobs: tuple[float, ...]
+    """Natural log, one per trained token (the answers of weight 1 and their ends of turn), in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedTokens:
+    """What the trainer, with the weights that it kept, makes of some validation rows."""
+
+    precision: str
+    """In which it computed: `float32`, `bfloat16`."""
+    rows: tuple[RowTokens, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParityCertificate:
+    """Whether what is served is what was trained: trainer and engine, asked about the same rows."""
+
+    precision: str
+    """Of the computation that trained: `float32`, `bfloat16`; it decides the tolerance."""
+    rows: int
+    tokens: int
+    """Trained tokens that were compared one by one; those of rows whose ids differ cannot be."""
+    ids_equal: bool
+    max_difference: float | None
+    """Absolute difference of log-probabilities, in nats; None when no token, or no number, was there."""
+    mean_difference: float | None
+    tolerance: float
+    """What `max_difference` may be at most."""
+    passed: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,13 @@ def test_the_model_folder_explains_itself(first: tuple[Verdict, Path]) -> None:
     assert read_json(folder / "tunewise.json")["base"]["id"] == "smollm2-135m-instruct"
 
 
+def test_the_model_is_certified_to_be_served_as_it_was_trained(first: tuple[Verdict, Path]) -> None:
+    parity = read_json(first[1] / "manifest.json")["parity"]
+    assert parity["passed"]
+    assert parity["rows"] > 0
+    assert read_json(first[1] / "model" / "tunewise.json")["parity"] == parity
+
+
 def test_the_report_shows_the_headline_and_loads_nothing_from_elsewhere(
     first: tuple[Verdict, Path],
 ) -> None:

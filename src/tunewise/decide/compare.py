@@ -10,7 +10,7 @@ from tunewise.decide.costs import cost, cost_per_1000_calls
 from tunewise.decide.measurements import Measurements
 from tunewise.evaluate.runner import ScoredRun, value_of
 from tunewise.evaluate.stats import PairedGain, paired_gain, score_interval
-from tunewise.records import ApproachResult
+from tunewise.records import ApproachResult, ParityCertificate
 from tunewise.settings import Settings
 
 TUNED = "fine-tuned"
@@ -60,6 +60,7 @@ def compare(
     seed: int,
     *,
     model: str | None = None,
+    parity: ParityCertificate | None = None,
     training_seconds: float = 0.0,
 ) -> Measurements:
     """Everything the verdict looks at, from the test answers of all rivals."""
@@ -78,6 +79,7 @@ def compare(
         untrained_gains=gains_over(best_untrained, floors, runs, metric, seed) if best_untrained else {},
         form_scores=_form_scores(runs),
         model=model,
+        parity=parity,
         currency=settings.currency,
         training_cost=cost(training_seconds, price),
         hourly_price=price,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tunewise.decide.costs import break_even_calls
 from tunewise.evaluate.stats import PairedGain
-from tunewise.records import ApproachResult, Gain
+from tunewise.records import ApproachResult, Gain, ParityCertificate
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Measurements:
     """By approach: the share of answers that kept the form; empty where answers have none."""
     model: str | None = None
     """The tuned model's `ft:` id."""
+    parity: ParityCertificate | None = None
+    """Whether the model that was tested is the one that was trained; None when nobody looked."""
     currency: str = "GBP"
     training_cost: float = 0.0
     hourly_price: float = 0.0

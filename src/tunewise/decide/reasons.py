@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from tunewise.data.split import detectable_difference
@@ -13,14 +14,19 @@ from tunewise.records import Reason
 FORM_KEPT = 0.95
 
 
+NOT_PARITY = "not-parity"
+"""The code of the reason that stands in every verdict on a model that is not served as it was trained."""
+
+
 def reasons_for_training(m: Measurements) -> list[Reason]:
     """What training brought besides the score."""
     return [reason for reason in (form_reason(m), cost_reason(m), test_size_reason(m)) if reason is not None]
 
 
 def reasons_against_training(m: Measurements) -> list[Reason]:
-    """What training would have brought, and how large a gain could have been missed."""
-    return [reason for reason in (gain_reason(m), test_size_reason(m)) if reason is not None]
+    """What training would have brought (or why no score of it counts), and what could have been missed."""
+    found = parity_reason(m) or gain_reason(m), test_size_reason(m)
+    return [reason for reason in found if reason is not None]
 
 
 def form_reason(m: Measurements) -> Reason | None:
@@ -59,6 +65,24 @@ def cost_reason(m: Measurements) -> Reason | None:
         "break_even_calls": m.break_even_calls,
     }
     return Reason("cheaper-per-call", text, evidence)
+
+
+def parity_reason(m: Measurements) -> Reason | None:
+    """The tuned model was tested as it is served, and that is not as it was trained."""
+    parity = m.parity
+    if parity is None or parity.passed:
+        return None
+    if not parity.ids_equal:
+        seen = "it reads the same conversations as other tokens"
+    elif parity.max_difference is None:
+        seen = "no log-probabilities could be compared"
+    else:
+        seen = (
+            f"log-probabilities of the same tokens differ by up to {parity.max_difference:.2g} nats, "
+            f"where rounding explains {parity.tolerance:.2g}"
+        )
+    text = f"The served model is not the trained one ({seen}), so its score says nothing: train it again."
+    return Reason(NOT_PARITY, text, {"parity": asdict(parity)})
 
 
 def gain_reason(m: Measurements) -> Reason | None:

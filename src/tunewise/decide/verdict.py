@@ -15,6 +15,7 @@ from tunewise.decide.measurements import Measurements
 from tunewise.decide.reasons import (
     gain_clause,
     gain_evidence,
+    parity_reason,
     reasons_against_training,
     reasons_for_training,
 )
@@ -69,7 +70,11 @@ Rule = Callable[[Measurements], Ruling | None]
 
 
 def decide(m: Measurements, *, forced: bool = False) -> Verdict:
-    """The verdict on these measurements. `forced` deploys the tuned model whatever the recommendation is."""
+    """The verdict on these measurements.
+
+    `forced` deploys the tuned model whatever the recommendation is, but never one that is not served as it
+    was trained: whoever forces has the scores in mind, and those are another model's.
+    """
     ruling = next(ruling for rule in RULES if (ruling := rule(m)) is not None)
     train = ruling.recommendation == "fine-tune"
     beside = reasons_for_training(m) if train else reasons_against_training(m)
@@ -84,7 +89,7 @@ def decide(m: Measurements, *, forced: bool = False) -> Verdict:
         gain=m.gain,
         reasons=(Reason(ruling.code, ruling.sentence, ruling.evidence), *new)[:3],
         model=m.model,
-        deployed=m.model is not None and (train or forced),
+        deployed=m.model is not None and (train or forced) and parity_reason(m) is None,
         currency=m.currency,
         training_cost=m.training_cost,
         break_even_calls=m.break_even_calls,
@@ -139,6 +144,15 @@ def rival_calls_fail(m: Measurements) -> Ruling | None:
     sentence = f"{share} of the calls of {rival.name} failed, so beating it proves nothing: run it again."
     consequence = f", but {share} of that prompt's calls failed: run it again"
     return Ruling("inconclusive", "rival-calls-fail", sentence, {"failed": rival.failed}, consequence)
+
+
+def not_parity(m: Measurements) -> Ruling | None:
+    """What was tested is not what was trained, so neither a win nor a loss says anything of training."""
+    reason = parity_reason(m)
+    if reason is None:
+        return None
+    consequence = ", but the served model is not the trained one"
+    return Ruling("keep-prompting", reason.code, reason.text, reason.evidence, consequence)
 
 
 def beats_every_rival(m: Measurements) -> Ruling | None:
@@ -218,6 +232,7 @@ def cannot_tell(m: Measurements) -> Ruling:
 RULES: tuple[Rule, ...] = (
     too_few_examples,
     rival_calls_fail,
+    not_parity,
     beats_every_rival,
     tuned_calls_fail,
     nothing_beats_guessing,

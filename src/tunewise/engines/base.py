@@ -63,6 +63,9 @@ class Engine(Protocol):
     def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
         """Natural-log probabilities of the tokens of `completion` and its end of turn, given `messages`."""
 
+    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:
+        """The prompt's ids, as `generate` sends them, and those that `score` scores behind them."""
+
     def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
         """How many tokens these messages are as a prompt of this model."""
 

@@ -119,11 +119,7 @@ class LocalEngine:
 
     def score(self, model: str, messages: SequenceOf[Message], completion: str) -> list[float]:
         """See `Engine`."""
-        template = self._template(model)
-        answered = template.encode_example([*messages, Message("assistant", completion)])
-        num_prompt = len(template.encode_prompt(messages))
-        trained = [i >= num_prompt for i in range(len(answered.ids))]
-        pack = pack_examples([TokenizedExample(answered.ids, trained)], self._loaded.device)
+        pack = pack_examples([self._encode_answered(model, messages, completion)], self._loaded.device)
         with self._model_lock, torch.inference_mode():
             adapter = self._adapters[model]
             self._rows.spans = [(adapter, 0, pack.num_tokens)] if adapter else []
@@ -132,6 +128,10 @@ class LocalEngine:
             logprobs = self._logits(hidden[pack.predicting]).float().log_softmax(-1)
             scores: list[float] = logprobs.gather(1, pack.targets[:, None])[:, 0].tolist()
         return scores
+
+    def token_ids(self, model: str, messages: SequenceOf[Message], completion: str) -> list[int]:
+        """See `Engine`."""
+        return self._encode_answered(model, messages, completion).ids
 
     def count_tokens(self, model: str, messages: SequenceOf[Message]) -> int:
         """See `Engine`."""
@@ -199,6 +199,15 @@ class LocalEngine:
                 param="logit_bias",
             )
         return ids
+
+    def _encode_answered(
+        self, model: str, messages: SequenceOf[Message], completion: str
+    ) -> TokenizedExample:
+        """The prompt as it is sent, and the answer behind it as what is to be predicted."""
+        template = self._template(model)
+        prompt = template.encode_prompt(messages)
+        answer = template.encode_example([*messages, Message("assistant", completion)]).ids[len(prompt) :]
+        return TokenizedExample(prompt + answer, [False] * len(prompt) + [True] * len(answer))
 
     def _prepare(
         self, request: ChatRequest, index: int, answers: LocalAnswers, *, streamed: bool

@@ -110,6 +110,10 @@ class RemoteEngine:
         """Not possible: chat endpoints give no probabilities of a text that they did not write."""
         self._refuse("scores no text that it did not write")
 
+    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:  # noqa: ARG002
+        """Not possible: the tokenizer is on the other side."""
+        self._refuse("shows no tokens")
+
     def count_tokens(self, model: str, messages: Sequence[Message]) -> int:  # noqa: ARG002
         """Not possible: the tokenizer is on the other side."""
         self._refuse("counts tokens of answers only")

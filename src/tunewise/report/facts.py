@@ -92,6 +92,19 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
             "validation_loss": ("Validation loss", plain),
         },
     ),
+    (
+        "parity",
+        "Is what is served what was trained?",
+        {
+            "passed": ("Trainer and engine agree", plain),
+            "rows": ("Rows compared", count),
+            "tokens": ("Answer tokens compared", count),
+            "ids_equal": ("Same tokens", plain),
+            "max_difference": ("Largest difference of a log-probability (nats)", plain),
+            "mean_difference": ("Mean difference", plain),
+            "tolerance": ("Tolerance", plain),
+        },
+    ),
     ("spec", "Settings", {"seed": ("Seed", str)}),
     ("versions", "Versions", {}),
 )

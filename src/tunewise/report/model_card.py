@@ -85,6 +85,7 @@ def _trained_on(base: str, manifest: Mapping[str, Any]) -> str:
         ("Steps", _count_at(manifest, "training", "steps")),
         ("Training tokens", _count_at(manifest, "training", "tokens")),
         ("Training time", _training_time(manifest)),
+        ("Served as trained", _parity(manifest)),
     ]
     lines = [f"- {name}: {value}" for name, value in rows if value is not None]
     return "\n".join(["## What it was trained on", "", *lines])
@@ -100,6 +101,14 @@ def _split(manifest: Mapping[str, Any]) -> str | None:
 def _training_time(manifest: Mapping[str, Any]) -> str | None:
     seconds = look_up(manifest, "training", "seconds")
     return duration(seconds) if is_number(seconds) else None
+
+
+def _parity(manifest: Mapping[str, Any]) -> str | None:
+    passed, difference = look_up(manifest, "parity", "passed"), look_up(manifest, "parity", "max_difference")
+    if passed is None:
+        return None
+    seen = f", log-probabilities within {plain(difference)} nats" if is_number(difference) else ""
+    return f"{plain(passed)}{seen}" if passed else "no"
 
 
 def _scores(verdict: Verdict) -> str:
@@ -142,7 +151,9 @@ def _limits(verdict: Verdict, manifest: Mapping[str, Any]) -> str:
     if is_number(smallest):
         seen = points(smallest).lstrip("+")
         lines.append(f"- A test set of this size sees differences of about {seen} points and more.")
-    if not verdict.deployed:
+    if look_up(manifest, "parity", "passed") is False:
+        lines.append("- It was not put into use: it is not served as it was trained.")
+    elif not verdict.deployed:
         lines.append("- It was not put into use: the measurements did not show that it beats every rival.")
     return "\n".join(["## Limits", "", *lines])
 

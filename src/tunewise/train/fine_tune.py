@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tunewise.chat.template import TEMPLATE_FILE, ChatTemplate, TokenizedExample
-from tunewise.errors import DataError
+from tunewise.errors import DataError, RunFolderError
 from tunewise.models.adapters import save_adapter
 from tunewise.models.base import BaseModel, load_base
 from tunewise.progress import Progress
-from tunewise.records import Example
-from tunewise.store.files import sha256_of_file, write_jsonl, write_text
-from tunewise.train.loop import StepMetrics, train_lora
+from tunewise.records import Example, RowTokens, TrainedTokens
+from tunewise.store.files import read_json, sha256_of_file, write_json, write_jsonl, write_text
+from tunewise.train.loop import StepMetrics, train_lora, trained_logprobs
 from tunewise.train.spec import TrainSpec
 
 MODEL_FOLDER = "model"
 METRICS_FILE = "metrics.jsonl"
+TOKENS_FILE = "trained_tokens.json"
+"""What the trained weights say of some validation rows, for the parity certificate."""
+RECORDED_ROWS = 32
+"""The first of the validation rows, in their order. Every row goes through all that was trained, so most
+differences show in the first one; more make it likelier that a rare kind of row is among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ def fine_tune(
     data: Path,
     progress: Progress,
 ) -> TrainingSummary:
-    """Train LoRA to answer without instructions; writes `out/model/` and `out/metrics.jsonl`.
+    """Train LoRA to answer without instructions; writes `out/model/` and, beside it, what was measured.
 
     The model folder carries a chat template that adds no system block of its own, so that serving sends
     exactly what was trained. Raises `DataError` for rows longer than `spec.max_tokens`, by line in `data`.
@@ -71,6 +76,9 @@ def fine_tune(
     shutil.rmtree(out / MODEL_FOLDER, ignore_errors=True)
     scratch.replace(out / MODEL_FOLDER)
     write_jsonl(out / METRICS_FILE, (asdict(metrics) for metrics in result.metrics))
+    rows = tuple(_record_tokens(loaded.model, validation, validation_rows, spec))
+    precision = str(loaded.model.dtype).removeprefix("torch.")
+    write_json(out / TOKENS_FILE, asdict(TrainedTokens(precision, rows)))
     return TrainingSummary(
         examples=len(train),
         validation_examples=len(validation),
@@ -111,6 +119,29 @@ def tokenize(
             )
         rows.append(row)
     return rows
+
+
+def read_trained_tokens(out: Path) -> TrainedTokens:
+    """What `fine_tune` recorded in the run folder `out`. Raises `RunFolderError` if it is gone or damaged."""
+    try:
+        value = read_json(out / TOKENS_FILE)
+        rows = (RowTokens(r["example_id"], tuple(r["ids"]), tuple(r["logprobs"])) for r in value["rows"])
+        return TrainedTokens(value["precision"], tuple(rows))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunFolderError(
+            f"{out / TOKENS_FILE} cannot be read, so nobody can say whether the model was kept as it was "
+            f"trained ({error}): give another --out"
+        ) from error
+
+
+def _record_tokens(
+    model: Any, examples: Sequence[Example], rows: Sequence[TokenizedExample], spec: TrainSpec
+) -> Iterator[RowTokens]:
+    """The first rows, computed in packs as in training, not one by one as the engine does."""
+    recorded = rows[:RECORDED_ROWS]
+    logprobs = trained_logprobs(model, recorded, spec.micro_batch_tokens)
+    for example, row, row_logprobs in zip(examples, recorded, logprobs, strict=False):
+        yield RowTokens(example.id, tuple(row.ids), tuple(row_logprobs))
 
 
 def _curve_point(metrics: StepMetrics) -> dict[str, Any]:

@@ -57,6 +57,7 @@ def train_lora(
 ) -> TrainedAdapter:
     """Train LoRA on `model` (a transformers causal LM with packed attention), in place.
 
+    Leaves the model with the weights that are kept, which need not be those of the last step.
     Raises `TrainingError` when the loss stops being a number.
     """
     torch.manual_seed(spec.seed)
@@ -94,7 +95,9 @@ def train_lora(
             metrics.append(StepMetrics(step, rate, loss, validation_loss, tokens, seconds))
             task.advance(1, f"loss {loss:.3f}, {tokens / seconds:.0f} tokens/s")
 
-    return TrainedAdapter(best_layers, metrics, best_step, best_loss, tokens, time.perf_counter() - started)
+    seconds = time.perf_counter() - started
+    _put_back(layers, best_layers)
+    return TrainedAdapter(best_layers, metrics, best_step, best_loss, tokens, seconds)
 
 
 def order_batches(num_examples: int, spec: TrainSpec) -> list[list[int]]:
@@ -142,15 +145,40 @@ def mean_loss(model: Any, examples: Sequence[TokenizedExample], micro_batch_toke
     return sum(summed_loss(model, batch).item() for batch in batches) / num_trained
 
 
+@torch.no_grad()
+def trained_logprobs(
+    model: Any, examples: Sequence[TokenizedExample], micro_batch_tokens: int
+) -> list[list[float]]:
+    """The natural-log probabilities of each example's trained tokens, by the packed forward that trains."""
+    rows: list[list[float]] = []
+    for batch in split_by_tokens(examples, micro_batch_tokens):
+        logprobs = -F.cross_entropy(*predict(model, batch), reduction="none")
+        lengths = [sum(example.trained) for example in batch]
+        rows += [row.tolist() for row in torch.split(logprobs, lengths)]
+    return rows
+
+
 def summed_loss(model: Any, examples: Sequence[TokenizedExample]) -> Tensor:
-    """The summed negative log-likelihood of the trained tokens; the head runs on those positions only."""
+    """The summed negative log-likelihood of the trained tokens."""
+    return F.cross_entropy(*predict(model, examples), reduction="sum")
+
+
+def predict(model: Any, examples: Sequence[TokenizedExample]) -> tuple[Tensor, Tensor]:
+    """The logits [N, vocabulary] and targets [N] of the trained tokens; the head runs on those only."""
     pack = pack_examples(examples, model.device)
     layout = PackedLayout(pack.lengths, model.device)
     hidden = model.base_model(
         input_ids=pack.input_ids, position_ids=pack.position_ids, use_cache=False, layout=layout
     ).last_hidden_state
     logits = model.get_output_embeddings()(hidden[0, pack.predicting])
-    return F.cross_entropy(logits.float(), pack.targets, reduction="sum")
+    return logits.float(), pack.targets
+
+
+@torch.no_grad()
+def _put_back(layers: dict[str, LoRALinear], kept: dict[str, tuple[Tensor, Tensor]]) -> None:
+    for name, (a, b) in kept.items():
+        layers[name].a.copy_(a)
+        layers[name].b.copy_(b)
 
 
 def _copy_of(layers: dict[str, LoRALinear]) -> dict[str, tuple[Tensor, Tensor]]:

@@ -11,7 +11,7 @@ from tunewise.decide.measurements import Measurements
 from tunewise.decide.verdict import RULES, SMALLEST_GAIN, decide, won
 from tunewise.decide.wording import percent
 from tunewise.evaluate.stats import PairedGain, wilson
-from tunewise.records import ApproachResult
+from tunewise.records import ApproachResult, ParityCertificate
 
 MODEL = "ft:smollm2-135m-instruct:local:prices:4fj2x9"
 
@@ -175,6 +175,43 @@ def test_force_deploys_a_model_that_lost_but_never_none():
     assert decide(lost, forced=True).deployed
     assert decide(lost, forced=True).recommendation == "keep-prompting"
     assert not decide(replace(lost, model=None), forced=True).deployed
+
+
+PARITY = ParityCertificate("float32", 32, 500, True, 4e-6, 6e-8, 1e-3, True)
+BROKEN = replace(PARITY, max_difference=2.3, mean_difference=0.4, passed=False)
+
+
+def test_a_better_score_of_a_model_that_is_not_the_trained_one_keeps_prompting():
+    verdict = decide(measured(parity=BROKEN))
+    assert (verdict.recommendation, verdict.reasons[0].code) == ("keep-prompting", "not-parity")
+    assert verdict.headline.endswith("23%, but the served model is not the trained one.")
+    assert "differ by up to 2.3 nats, where rounding explains 0.001" in verdict.reasons[0].text
+    assert verdict.reasons[0].evidence["parity"] == asdict(BROKEN)
+    # Its score is another model's, so nothing is said of what training changed.
+    assert [reason.code for reason in verdict.reasons] == ["not-parity", "test-size"]
+
+
+def test_a_certificate_that_passed_or_was_not_asked_for_changes_nothing():
+    assert decide(measured(parity=PARITY)) == decide(measured(parity=None)) == decide(measured())
+
+
+def test_a_loss_of_a_model_that_is_not_the_trained_one_is_not_blamed_on_training():
+    assert ruling(measured(tuned=0.60, prompt=0.70, parity=BROKEN)) == ("keep-prompting", "not-parity")
+
+
+def test_not_even_force_deploys_a_model_that_is_not_served_as_trained():
+    for m in (measured(), measured(tuned=0.60, prompt=0.70), measured(unique_examples=30, n=7)):
+        assert decide(replace(m, parity=PARITY), forced=True).deployed
+        verdict = decide(replace(m, parity=BROKEN), forced=True)
+        assert not verdict.deployed
+        assert "not-parity" in [reason.code for reason in verdict.reasons]
+
+
+def test_the_reason_says_what_differs_where_no_log_probability_could_be_compared():
+    other_ids = replace(BROKEN, ids_equal=False, max_difference=None, mean_difference=None)
+    assert "as other tokens" in decide(measured(parity=other_ids)).reasons[0].text
+    no_number = replace(other_ids, ids_equal=True)
+    assert "no log-probabilities could be compared" in decide(measured(parity=no_number)).reasons[0].text
 
 
 def without(m, name):

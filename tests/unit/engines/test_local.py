@@ -216,6 +216,8 @@ def test_scores_are_the_log_probabilities_of_the_answer(engine: LocalEngine, tmp
     logprobs = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
     expected = [logprobs[i - 1, ids[i]].item() for i in range(len(ids) - 3, len(ids))]
     assert engine.score("ft:1", messages, "ok") == pytest.approx(expected, abs=2e-4)
+    assert engine.token_ids("ft:1", messages, "ok") == ids
+    assert ids[:-3] == template.encode_prompt(messages)
 
 
 def test_a_failing_step_reaches_every_caller_and_the_engine_goes_on(

@@ -163,3 +163,17 @@ def test_hostile_text_breaks_out_of_nothing() -> None:
 
 def test_the_same_input_gives_the_same_bytes() -> None:
     assert render_model_card(RECORD, VERDICT, MANIFEST) == render_model_card(RECORD, VERDICT, dict(MANIFEST))
+
+
+def test_the_card_says_whether_the_model_is_served_as_it_was_trained() -> None:
+    record = replace(RECORD, state="rejected", state_reason="see below")
+    kept = replace(VERDICT, deployed=False)
+    passed = {"passed": True, "max_difference": 3.6e-6}
+    card = render_model_card(record, kept, {**MANIFEST, "parity": passed})
+    assert "Served as trained: yes, log-probabilities within 3.6e−06 nats" in card
+    assert "did not show that it beats every rival" in card
+    card = render_model_card(record, kept, {**MANIFEST, "parity": {"passed": False, "max_difference": 2.0}})
+    assert "Served as trained: no" in card
+    assert "It was not put into use: it is not served as it was trained." in card
+    assert "did not show" not in card
+    assert "Served as trained" not in render_model_card(record, kept, MANIFEST)

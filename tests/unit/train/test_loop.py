@@ -13,6 +13,7 @@ from tunewise.train.loop import (
     order_batches,
     schedule,
     train_lora,
+    trained_logprobs,
     validation_steps,
 )
 from tunewise.train.lora import LoRALinear, add_lora
@@ -117,6 +118,17 @@ def test_the_checkpoint_with_the_lowest_validation_loss_is_kept() -> None:
     assert result.best_loss == min(losses.values())
     assert losses[result.best_step] == result.best_loss
     assert result.best_step < max(losses)
+
+
+def test_the_model_is_left_with_the_weights_that_are_kept() -> None:
+    spec = TrainSpec(epochs=12, batch_size=4, learning_rate=3e-2, validations=12)
+    model, rows = make_model(), examples(6, seed=9)
+    result = train_lora(model, examples(4), rows, spec, SilentProgress())
+    assert result.best_step < len(result.metrics)
+    assert mean_loss(model, rows, spec.micro_batch_tokens) == result.best_loss
+    logprobs = [logprob for row in trained_logprobs(model, rows, 40) for logprob in row]
+    assert -sum(logprobs) / len(logprobs) == pytest.approx(result.best_loss, rel=1e-5)
+    assert [len(row) for row in trained_logprobs(model, rows, 40)] == [sum(row.trained) for row in rows]
 
 
 def test_a_loss_that_is_no_number_stops_the_run() -> None:
