@@ -98,7 +98,7 @@ def _halving_rounds(
         examples = validation[asked:until]
         if not examples or not left:
             break
-        with progress.task("choosing prompts on validation", len(left)) as task:
+        with progress.task(f"choosing among {len(left)} prompts on validation", len(left)) as task:
             for label in left:
                 runs[label].append(
                     run_approach(candidates[label], examples, engine, decoding, SilentProgress())
