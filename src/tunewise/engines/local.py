@@ -19,15 +19,17 @@ from torch import Tensor
 
 from tunewise.chat.packing import pack_examples
 from tunewise.chat.template import TEMPLATE_FILE, ChatTemplate, TokenizedExample
+from tunewise.engines.adapter_store import AdapterStore
 from tunewise.engines.answers import LocalAnswers
 from tunewise.engines.base import Delta
+from tunewise.engines.decoder import logits_of, open_decoder
 from tunewise.engines.kv_cache import CachedLayout, Chunk, KVCache
 from tunewise.engines.logprobs import TokenSpelling, token_logprob
-from tunewise.engines.sampling import choose, is_plain
+from tunewise.engines.sampling import choose, find_likeliest, is_plain
 from tunewise.engines.sequence import Sequence
 from tunewise.engines.slots import Slot, find_shared_prefix
 from tunewise.errors import ModelNotFoundError, OverloadedError, RequestError
-from tunewise.models.adapters import Adapter, add_adapter_rows, linear, load_adapter
+from tunewise.models.adapters import Adapter
 from tunewise.models.attention import PackedLayout
 from tunewise.models.base import LoadedModel
 from tunewise.records import ChatRequest, Completion, Message
@@ -38,6 +40,8 @@ MAX_STEP_TOKENS = 768
 """Tokens computed in one step; longer prompts are cut into chunks, so that others keep decoding."""
 CACHE_BYTES = 2 * 2**30
 """The key/value cache grows up to this."""
+ADAPTER_BYTES = 2**30
+"""Adapters stay in memory up to this."""
 MAX_WAITING = 256
 """Requests that wait for a slot, before more of them are refused."""
 
@@ -54,7 +58,12 @@ class LocalEngine:
     """
 
     def __init__(
-        self, loaded: LoadedModel, *, own_thread: bool = False, max_waiting: int = MAX_WAITING
+        self,
+        loaded: LoadedModel,
+        *,
+        own_thread: bool = False,
+        max_waiting: int = MAX_WAITING,
+        adapter_bytes: int = ADAPTER_BYTES,
     ) -> None:
         self.base_id = loaded.base.name
         self._loaded = loaded
@@ -64,8 +73,8 @@ class LocalEngine:
         self._cache = KVCache(
             config.num_hidden_layers, config.num_key_value_heads, head_dim, self._model.dtype, loaded.device
         )
-        self._rows = add_adapter_rows(self._model)
-        self._adapters: dict[str, Adapter | None] = {self.base_id: None}
+        self._decoder = open_decoder(self._model)
+        self._adapters = AdapterStore(loaded.device, self._model.dtype, adapter_bytes)
         self._templates = {self.base_id: ChatTemplate(loaded.tokenizer, eos_ids=_eos_ids(self._model))}
         self._slots = [Slot() for _ in range(MAX_SLOTS)]
         self._waiting: deque[Sequence] = deque()
@@ -120,12 +129,12 @@ class LocalEngine:
     def score(self, model: str, messages: SequenceOf[Message], completion: str) -> list[float]:
         """See `Engine`."""
         pack = pack_examples([self._encode_answered(model, messages, completion)], self._loaded.device)
+        adapter = self._adapter(model)
         with self._model_lock, torch.inference_mode():
-            adapter = self._adapters[model]
-            self._rows.spans = [(adapter, 0, pack.num_tokens)] if adapter else []
+            self._decoder.rows.spans = [(adapter, 0, pack.num_tokens)] if adapter else []
             layout = PackedLayout(pack.lengths, self._loaded.device)
-            hidden = self._forward(pack.input_ids, pack.position_ids, layout)
-            logprobs = self._logits(hidden[pack.predicting]).float().log_softmax(-1)
+            hidden = self._decoder.forward(pack.input_ids[0], pack.position_ids[0], layout)
+            logprobs = logits_of(self._model, hidden[pack.predicting]).float().log_softmax(-1)
             scores: list[float] = logprobs.gather(1, pack.targets[:, None])[:, 0].tolist()
         return scores
 
@@ -144,27 +153,26 @@ class LocalEngine:
 
     def load(self, model: str, path: Path) -> None:
         """See `Engine`. The folder's own chat template, where it has one, is the model's."""
-        adapter = load_adapter(path, self._loaded.device, self._model.dtype)
+        self._adapters.add(model, path)
         own = path / TEMPLATE_FILE
         source = own.read_text("utf-8") if own.is_file() else None
         template = ChatTemplate(self._loaded.tokenizer, source, _eos_ids(self._model))
         with self._changed:
-            self._adapters[model] = adapter
             self._templates[model] = template
+            self._disown_slots(model)
 
     def unload(self, model: str) -> None:
         """See `Engine`. Answers under way finish."""
         with self._changed:
             self._template(model)
-            del self._adapters[model], self._templates[model]
-            for slot in self._slots:
-                if slot.model == model and slot.sequence is None:
-                    slot.ids = []
+            self._adapters.remove(model)
+            del self._templates[model]
+            self._disown_slots(model)
 
     def models(self) -> list[str]:
         """See `Engine`."""
         with self._changed:
-            return list(self._adapters)
+            return list(self._templates)
 
     def close(self) -> None:
         """Answer nothing more; requests under way fail."""
@@ -182,6 +190,15 @@ class LocalEngine:
             return self._templates[model]
         except KeyError:
             raise ModelNotFoundError(f"the model {model!r} does not exist") from None
+
+    def _adapter(self, model: str) -> Adapter | None:
+        return None if model == self.base_id else self._adapters.get(model)
+
+    def _disown_slots(self, model: str) -> None:
+        """What is cached under this id, or will be by answers under way, is not what it means from now on."""
+        for slot in self._slots:
+            if slot.model == model:
+                slot.model = ""
 
     def _encode(self, request: ChatRequest) -> list[int]:
         ids = self._template(request.model).encode_prompt(request.messages)
@@ -213,8 +230,7 @@ class LocalEngine:
         self, request: ChatRequest, index: int, answers: LocalAnswers, *, streamed: bool
     ) -> Sequence:
         ids = self._encode(request)
-        with self._changed:
-            stop_ids, adapter = self._template(request.model).stop_ids, self._adapters[request.model]
+        stop_ids, adapter = self._template(request.model).stop_ids, self._adapter(request.model)
         tokenizer, deliver = self._loaded.tokenizer, answers.deliver
         return Sequence(request, ids, stop_ids, adapter, tokenizer, deliver, streamed=streamed, index=index)
 
@@ -266,7 +282,7 @@ class LocalEngine:
             return
         logits = self._compute(chunks)
         ready = [sequence for sequence, chunk in chunks if chunk.end == len(sequence.ids)]
-        likeliest = logits.argmax(-1).tolist()
+        likeliest = find_likeliest(logits).tolist()
         for row, sequence in enumerate(ready):
             request, token = sequence.request, likeliest[row]
             if not is_plain(request):
@@ -372,18 +388,9 @@ class LocalEngine:
                 spans.append((sequence.adapter, first, len(ids)))
             sequence.num_cached = chunk.end
         layout = CachedLayout(self._cache, [chunk for _, chunk in chunks])
-        self._rows.spans = spans
-        hidden = self._forward(torch.tensor([ids], device=device), layout.position_ids, layout)
-        return self._logits(hidden[torch.tensor(ends, dtype=torch.long, device=device)])
-
-    def _forward(self, ids: Tensor, positions: Tensor, layout: CachedLayout | PackedLayout) -> Tensor:
-        output = self._model.base_model(input_ids=ids, position_ids=positions, use_cache=False, layout=layout)
-        hidden: Tensor = output.last_hidden_state[0]
-        return hidden
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        head = self._model.get_output_embeddings()
-        return linear(hidden[None], head.weight, head.bias)[0]
+        self._decoder.rows.spans = spans
+        hidden = self._decoder.forward(torch.tensor(ids, device=device), layout.position_ids, layout)
+        return logits_of(self._model, hidden[torch.tensor(ends, dtype=torch.long, device=device)])
 
     def _fail(self, error: BaseException) -> None:
         for sequence in [*self._running(), *self._waiting]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from tokenizers.decoders import DecodeStream
 
 from tunewise.engines.base import Delta
 from tunewise.models.adapters import Adapter
@@ -44,8 +45,9 @@ class Sequence:
         self._streamed = streamed
         self._index = index
         self._sent = ""
-        self._num_settled = 0
-        """Characters of the text so far that no later token can change."""
+        self._settled = ""
+        """The text so far that no later token can change, where it is made on the way."""
+        self._decoding = DecodeStream(skip_special_tokens=True)
         self._logprobs: list[TokenLogprob] = []
         self._begins: list[int] = []
         """Where in the text each of `_logprobs` begins; known where the text is made on the way."""
@@ -74,20 +76,20 @@ class Sequence:
         if token in self._stop_ids:
             return self._finish("stop", self._text())
         self.ids.append(token)
-        text = self._text() if self._incremental else ""
         if logprob is not None:
             self._logprobs.append(logprob)
-            self._begins.append(self._num_settled)
-            self._num_settled = len(text.rstrip("\ufffd"))
+            self._begins.append(len(self._settled))
+        if self._incremental:
+            self._settled += self._decoding.step(self._tokenizer.backend_tokenizer, token) or ""
         for stop in self.request.stop:
-            if stop in text:
-                cut = text[: text.index(stop)]
+            if stop in self._settled:
+                cut = self._settled[: self._settled.index(stop)]
                 del self._logprobs[self._num_beginning_in(cut) :]
                 return self._finish("stop", cut)
         if len(self.ids) >= self.max_length:
-            return self._finish("length", text if self._incremental else self._text())
+            return self._finish("length", self._text())
         if self._streamed:
-            shown = text[: len(text) - self._held_back(text)]
+            shown = self._settled[: len(self._settled) - self._held_back()]
             self._send(shown, self._num_beginning_in(shown))
         return False
 
@@ -120,13 +122,12 @@ class Sequence:
     def _text(self) -> str:
         return str(self._tokenizer.decode(self.generated, skip_special_tokens=True))
 
-    def _held_back(self, text: str) -> int:
-        """How much of the end may still change: half a character, or the beginning of a stop string."""
-        if text.endswith("\ufffd"):
-            return len(text) - len(text.rstrip("\ufffd"))
-        longest = 0
-        for stop in self.request.stop:
-            for size in range(1, len(stop)):
-                if text.endswith(stop[:size]):
-                    longest = max(longest, size)
-        return longest
+    def _held_back(self) -> int:
+        """How much of the end may turn out to be the beginning of a stop string."""
+        sizes = (
+            size
+            for stop in self.request.stop
+            for size in range(1, len(stop))
+            if self._settled.endswith(stop[:size])
+        )
+        return max(sizes, default=0)
