@@ -18,15 +18,16 @@ import torch
 from torch import Tensor
 
 from tunewise.chat.packing import pack_examples
-from tunewise.chat.template import TEMPLATE_FILE, ChatTemplate, TokenizedExample
-from tunewise.engines.answers import LocalAnswers
+from tunewise.chat.template import ChatTemplate
+from tunewise.engines.answers import QueuedAnswers
 from tunewise.engines.base import Delta
 from tunewise.engines.kv_cache import CachedLayout, Chunk, KVCache
 from tunewise.engines.logprobs import TokenSpelling, token_logprob
+from tunewise.engines.prompts import Prompts
 from tunewise.engines.sampling import choose, is_plain
 from tunewise.engines.sequence import Sequence
 from tunewise.engines.slots import Slot, find_shared_prefix
-from tunewise.errors import ModelNotFoundError, OverloadedError, RequestError
+from tunewise.errors import OverloadedError, RequestError
 from tunewise.models.adapters import Adapter, add_adapter_rows, linear, load_adapter
 from tunewise.models.attention import PackedLayout
 from tunewise.models.base import LoadedModel
@@ -57,6 +58,7 @@ class LocalEngine:
         self, loaded: LoadedModel, *, own_thread: bool = False, max_waiting: int = MAX_WAITING
     ) -> None:
         self.base_id = loaded.base.name
+        self.precision = str(loaded.model.dtype).removeprefix("torch.")
         self._loaded = loaded
         self._model = loaded.model
         config = self._model.config
@@ -66,7 +68,13 @@ class LocalEngine:
         )
         self._rows = add_adapter_rows(self._model)
         self._adapters: dict[str, Adapter | None] = {self.base_id: None}
-        self._templates = {self.base_id: ChatTemplate(loaded.tokenizer, eos_ids=_eos_ids(self._model))}
+        self._prompts = Prompts(
+            self.base_id,
+            loaded.tokenizer,
+            self._model.generation_config.eos_token_id,
+            max_context=loaded.max_context,
+            vocab_size=config.vocab_size,
+        )
         self._slots = [Slot() for _ in range(MAX_SLOTS)]
         self._waiting: deque[Sequence] = deque()
         self._max_waiting = max_waiting
@@ -95,7 +103,7 @@ class LocalEngine:
                 except RequestError as error:
                     failed = Completion("", "error", 0, 0, 0.0, error=str(error))
                     answers.deliver(Delta("", failed, index=index))
-            answers.sequences = sequences
+            answers.parts = sequences
             self._submit(sequences)
             for delta in answers:
                 completions[delta.index] = delta.completion
@@ -105,21 +113,23 @@ class LocalEngine:
 
     def check(self, request: ChatRequest) -> None:
         """See `Engine`."""
-        self._encode(request)
+        self._prompts.encode(request)
 
-    def stream(self, *requests: ChatRequest, whole: bool = False) -> LocalAnswers:
+    def stream(self, *requests: ChatRequest, whole: bool = False) -> QueuedAnswers:
         """See `Engine`. All or none are taken."""
         answers = self._answers(len(requests))
-        answers.sequences = [
+        sequences = [
             self._prepare(request, index, answers, streamed=not whole)
             for index, request in enumerate(requests)
         ]
-        self._submit(answers.sequences, may_refuse=True)
+        answers.parts = sequences
+        self._submit(sequences, may_refuse=True)
         return answers
 
     def score(self, model: str, messages: SequenceOf[Message], completion: str) -> list[float]:
         """See `Engine`."""
-        pack = pack_examples([self._encode_answered(model, messages, completion)], self._loaded.device)
+        example = self._template(model).encode_scored(messages, completion)
+        pack = pack_examples([example], self._loaded.device)
         with self._model_lock, torch.inference_mode():
             adapter = self._adapters[model]
             self._rows.spans = [(adapter, 0, pack.num_tokens)] if adapter else []
@@ -131,7 +141,7 @@ class LocalEngine:
 
     def token_ids(self, model: str, messages: SequenceOf[Message], completion: str) -> list[int]:
         """See `Engine`."""
-        return self._encode_answered(model, messages, completion).ids
+        return self._template(model).encode_scored(messages, completion).ids
 
     def count_tokens(self, model: str, messages: SequenceOf[Message]) -> int:
         """See `Engine`."""
@@ -139,24 +149,20 @@ class LocalEngine:
 
     def count_answer_tokens(self, model: str, answer: str) -> int:
         """See `Engine`."""
-        turn = [Message("user", ""), Message("assistant", answer)]
-        return sum(self._template(model).encode_example(turn).trained)
+        return self._template(model).count_answer_tokens(answer)
 
     def load(self, model: str, path: Path) -> None:
         """See `Engine`. The folder's own chat template, where it has one, is the model's."""
         adapter = load_adapter(path, self._loaded.device, self._model.dtype)
-        own = path / TEMPLATE_FILE
-        source = own.read_text("utf-8") if own.is_file() else None
-        template = ChatTemplate(self._loaded.tokenizer, source, _eos_ids(self._model))
         with self._changed:
+            self._prompts.add(model, path)
             self._adapters[model] = adapter
-            self._templates[model] = template
 
     def unload(self, model: str) -> None:
         """See `Engine`. Answers under way finish."""
         with self._changed:
-            self._template(model)
-            del self._adapters[model], self._templates[model]
+            self._prompts.remove(model)
+            del self._adapters[model]
             for slot in self._slots:
                 if slot.model == model and slot.sequence is None:
                     slot.ids = []
@@ -178,49 +184,20 @@ class LocalEngine:
     # From a request to a queued sequence.
 
     def _template(self, model: str) -> ChatTemplate:
-        try:
-            return self._templates[model]
-        except KeyError:
-            raise ModelNotFoundError(f"the model {model!r} does not exist") from None
-
-    def _encode(self, request: ChatRequest) -> list[int]:
-        ids = self._template(request.model).encode_prompt(request.messages)
-        if len(ids) + request.max_tokens > self._loaded.max_context:
-            raise RequestError(
-                f"this prompt has {len(ids)} tokens and asks for up to {request.max_tokens} more, "
-                f"but the context of {request.model} holds {self._loaded.max_context}",
-                param="messages",
-            )
-        vocab_size = self._model.config.vocab_size
-        unknown = [token for token in request.logit_bias if not 0 <= token < vocab_size]
-        if unknown:
-            raise RequestError(
-                f"there is no token {unknown[0]}: ids of {request.model} are below {vocab_size}",
-                param="logit_bias",
-            )
-        return ids
-
-    def _encode_answered(
-        self, model: str, messages: SequenceOf[Message], completion: str
-    ) -> TokenizedExample:
-        """The prompt as it is sent, and the answer behind it as what is to be predicted."""
-        template = self._template(model)
-        prompt = template.encode_prompt(messages)
-        answer = template.encode_example([*messages, Message("assistant", completion)]).ids[len(prompt) :]
-        return TokenizedExample(prompt + answer, [False] * len(prompt) + [True] * len(answer))
+        return self._prompts.of(model)
 
     def _prepare(
-        self, request: ChatRequest, index: int, answers: LocalAnswers, *, streamed: bool
+        self, request: ChatRequest, index: int, answers: QueuedAnswers, *, streamed: bool
     ) -> Sequence:
-        ids = self._encode(request)
+        ids = self._prompts.encode(request)
         with self._changed:
             stop_ids, adapter = self._template(request.model).stop_ids, self._adapters[request.model]
         tokenizer, deliver = self._loaded.tokenizer, answers.deliver
         return Sequence(request, ids, stop_ids, adapter, tokenizer, deliver, streamed=streamed, index=index)
 
-    def _answers(self, num_requests: int) -> LocalAnswers:
+    def _answers(self, num_requests: int) -> QueuedAnswers:
         """Whoever waits for them computes, unless the engine's own thread does."""
-        return LocalAnswers(num_requests, self._turn if self._thread is None else None)
+        return QueuedAnswers(num_requests, self._turn if self._thread is None else None)
 
     def _submit(self, sequences: SequenceOf[Sequence], *, may_refuse: bool = False) -> None:
         with self._changed:
@@ -391,8 +368,3 @@ class LocalEngine:
         for slot in self._slots:
             slot.clear()
         self._waiting.clear()
-
-
-def _eos_ids(model: object) -> list[int]:
-    eos = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    return list(eos) if isinstance(eos, list | tuple) else [] if eos is None else [eos]
