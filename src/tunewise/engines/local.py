@@ -172,6 +172,9 @@ class LocalEngine:
         with self._changed:
             return list(self._adapters)
 
+    def rest(self) -> None:
+        """See `Engine`: it computes nothing unless it is asked."""
+
     def close(self) -> None:
         """Answer nothing more; requests under way fail."""
         with self._changed:
