@@ -163,7 +163,7 @@ class ParityCertificate:
     """Whether what is served is what was trained: trainer and engine, asked about the same rows."""
 
     precision: str
-    """Of the computation that trained: `float32`, `bfloat16`; it decides the tolerance."""
+    """Of the coarser of the two computations: `float32`, `bfloat16`; it decides the tolerance."""
     rows: int
     tokens: int
     """Trained tokens that were compared one by one; those of rows whose ids differ cannot be."""

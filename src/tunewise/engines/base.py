@@ -41,6 +41,8 @@ class Engine(Protocol):
     """
 
     base_id: str
+    precision: str
+    """What it computes in: `float32`, `bfloat16`, or `unknown`."""
 
     def generate(
         self, requests: Sequence[ChatRequest], on_done: Callable[[int], None] | None = None
@@ -80,3 +82,9 @@ class Engine(Protocol):
 
     def models(self) -> list[str]:
         """The ids that can be asked now, the base first."""
+
+    def rest(self) -> None:
+        """Leave the machine to others for a while. What is asked next may take long to begin."""
+
+    def close(self) -> None:
+        """Answer nothing more; requests under way fail or end."""

@@ -134,10 +134,9 @@ class FlatDecoder:
         values = heads[:, self._num_heads + self._num_kv_heads :]
         turned = heads[:, : self._num_heads + self._num_kv_heads]
         if layer.head_norms is not None:
-            parts = turned.split((self._num_heads, self._num_kv_heads), dim=1)
-            turned = torch.cat(
-                [self._normalise(*pair) for pair in zip(parts, layer.head_norms, strict=True)], 1
-            )
+            queries, keys = turned[:, : self._num_heads], turned[:, self._num_heads :]
+            query_norm, key_norm = layer.head_norms
+            turned = torch.cat((self._normalise(queries, query_norm), self._normalise(keys, key_norm)), dim=1)
         turned = torch.addcmul(turned * cos, turned.roll(self._head_dim // 2, -1), sin)
         queries, keys = turned[:, : self._num_heads], turned[:, self._num_heads :]
         return layout.attend(index, queries, keys, values, self._scaling).reshape(len(x), -1)
@@ -157,9 +156,7 @@ class FlatDecoder:
             queries_keys_values=group(
                 "self_attn", q_proj=attention.q_proj, k_proj=attention.k_proj, v_proj=attention.v_proj
             ),
-            head_norms=(norms[0].weight, norms[1].weight)
-            if norms[0] is not None and norms[1] is not None
-            else None,
+            head_norms=(attention.q_norm.weight, attention.k_norm.weight) if normed else None,
             output=group("self_attn", o_proj=attention.o_proj),
             network_norm=layer.post_attention_layernorm.weight,
             gate_up=group("mlp", gate_proj=network.gate_proj, up_proj=network.up_proj),

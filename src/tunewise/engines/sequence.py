@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from bisect import bisect_left
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from tokenizers.decoders import DecodeStream
 
 from tunewise.engines.base import Delta
+from tunewise.engines.logprobs import AnswerLogprobs
 from tunewise.models.adapters import Adapter
 from tunewise.records import ChatRequest, Completion, TokenLogprob
 
@@ -48,18 +49,19 @@ class Sequence:
         self._settled = ""
         """The text so far that no later token can change, where it is made on the way."""
         self._decoding = DecodeStream(skip_special_tokens=True)
-        self._logprobs: list[TokenLogprob] = []
-        self._begins: list[int] = []
-        """Where in the text each of `_logprobs` begins; known where the text is made on the way."""
-        self._num_logprobs_sent = 0
+        self._logprobs = AnswerLogprobs()
         self._started = 0.0
-        seed = request.seed if request.seed is not None else torch.seed() % 2**31
+        seed = request.seed if request.seed is not None else secrets.randbits(31)
         self.generator = torch.Generator().manual_seed(seed)
 
     def start(self, slot: int) -> None:
         """The engine gives it a place; its latency counts from here."""
         self.slot = slot
         self._started = time.perf_counter()
+
+    def cancel(self) -> None:
+        """Nobody waits for it any more; the engine leaves it out from its next step on."""
+        self.cancelled = True
 
     @property
     def max_length(self) -> int:
@@ -76,25 +78,24 @@ class Sequence:
         if token in self._stop_ids:
             return self._finish("stop", self._text())
         self.ids.append(token)
-        if logprob is not None:
-            self._logprobs.append(logprob)
-            self._begins.append(len(self._settled))
         if self._incremental:
             self._settled += self._decoding.step(self._tokenizer.backend_tokenizer, token) or ""
+        if logprob is not None:
+            self._logprobs.add(logprob, self._settled)
         for stop in self.request.stop:
             if stop in self._settled:
                 cut = self._settled[: self._settled.index(stop)]
-                del self._logprobs[self._num_beginning_in(cut) :]
+                self._logprobs.cut(cut)
                 return self._finish("stop", cut)
         if len(self.ids) >= self.max_length:
             return self._finish("length", self._text())
         if self._streamed:
             shown = self._settled[: len(self._settled) - self._held_back()]
-            self._send(shown, self._num_beginning_in(shown))
+            self._send(shown, self._logprobs.take(shown))
         return False
 
     def _finish(self, reason: str, text: str) -> bool:
-        self._send(text, len(self._logprobs))
+        self._send(text, self._logprobs.take())
         latency_ms = (time.perf_counter() - self._started) * 1000
         num_output = len(self.ids) - self.num_prompt + (reason == "stop" and not self.request.stop)
         completion = Completion(
@@ -103,21 +104,16 @@ class Sequence:
             self.num_prompt,
             num_output,
             latency_ms,
-            logprobs=tuple(self._logprobs),
+            logprobs=tuple(self._logprobs.tokens),
         )
         self.deliver(Delta("", completion, index=self._index))
         return True
 
-    def _send(self, text: str, num_logprobs: int) -> None:
-        """Hand out what is new of `text`, with those of the first `num_logprobs` tokens that are new."""
-        if self._streamed and (len(text) > len(self._sent) or num_logprobs > self._num_logprobs_sent):
-            logprobs = tuple(self._logprobs[self._num_logprobs_sent : num_logprobs])
+    def _send(self, text: str, logprobs: tuple[TokenLogprob, ...]) -> None:
+        """Hand out what is new of `text`, with the tokens that begin there."""
+        if self._streamed and (len(text) > len(self._sent) or logprobs):
             self.deliver(Delta(text[len(self._sent) :], logprobs=logprobs, index=self._index))
-            self._sent, self._num_logprobs_sent = text, num_logprobs
-
-    def _num_beginning_in(self, text: str) -> int:
-        """How many tokens begin before the end of `text`, a beginning of the text so far."""
-        return bisect_left(self._begins, len(text))
+            self._sent = text
 
     def _text(self) -> str:
         return str(self._tokenizer.decode(self.generated, skip_special_tokens=True))

@@ -36,7 +36,7 @@ def certify_served(
     """
     by_id = {example.id: example for example in examples}
     served = [serve_row(engine, tuned, by_id[row.example_id]) for row in trained.rows]
-    return certify(trained, served)
+    return certify(trained, served, engine.precision)
 
 
 def serve_row(engine: Engine, tuned: Approach, example: Example) -> RowTokens:
@@ -57,9 +57,12 @@ def serve_row(engine: Engine, tuned: Approach, example: Example) -> RowTokens:
     return RowTokens(example.id, tuple(ids), tuple(logprobs))
 
 
-def certify(trained: TrainedTokens, served: Sequence[RowTokens]) -> ParityCertificate:
+def certify(
+    trained: TrainedTokens, served: Sequence[RowTokens], precision: str | None = None
+) -> ParityCertificate:
     """Compare row by row; both sides have the same rows in the same order.
 
+    `precision` is the engine's, if that is another than the trainer's; the coarser one is the comparison's.
     Passes only if every token id is the same and no difference is above the tolerance. Where there was
     nothing to compare, or what there was is no number, nothing is proven and it does not pass.
     """
@@ -67,10 +70,10 @@ def certify(trained: TrainedTokens, served: Sequence[RowTokens]) -> ParityCertif
     differences = list(_differences(trained.rows, served))
     comparable = bool(differences) and all(map(math.isfinite, differences))
     largest = max(differences) if comparable else None
-    # A precision that nobody has measured is held to the strictest tolerance.
-    tolerance = TOLERANCES.get(trained.precision, min(TOLERANCES.values()))
+    coarser = max(trained.precision, precision or trained.precision, key=_tolerance)
+    tolerance = _tolerance(coarser)
     return ParityCertificate(
-        precision=trained.precision,
+        precision=coarser,
         rows=len(trained.rows),
         tokens=len(differences),
         ids_equal=all(same),
@@ -85,8 +88,14 @@ def describe(certificate: ParityCertificate) -> str:
     """One line for the terminal."""
     seen = f"{certificate.rows} validation rows, {certificate.tokens} answer tokens"
     if certificate.passed:
-        return f"  served as trained: {seen}, log-probabilities within {certificate.max_difference:.1g} nats"
+        within = f"{certificate.max_difference:.1g} nats in {certificate.precision}"
+        return f"  served as trained: {seen}, log-probabilities within {within}"
     return f"  NOT served as trained: {seen} ({'same' if certificate.ids_equal else 'other'} token ids)"
+
+
+def _tolerance(precision: str) -> float:
+    """A precision that nobody has measured is held to the strictest."""
+    return TOLERANCES.get(precision, min(TOLERANCES.values()))
 
 
 def _is_comparable(trained: RowTokens, served: RowTokens) -> bool:

@@ -100,6 +100,7 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
             "rows": ("Rows compared", count),
             "tokens": ("Answer tokens compared", count),
             "ids_equal": ("Same tokens", plain),
+            "precision": ("Precision", str),
             "max_difference": ("Largest difference of a log-probability (nats)", plain),
             "mean_difference": ("Mean difference", plain),
             "tolerance": ("Tolerance", plain),
