@@ -21,6 +21,7 @@ from tunewise.chat.packing import pack_examples
 from tunewise.chat.template import TEMPLATE_FILE, ChatTemplate, TokenizedExample
 from tunewise.engines.answers import LocalAnswers
 from tunewise.engines.base import Delta
+from tunewise.engines.grammar import Grammars
 from tunewise.engines.kv_cache import CachedLayout, Chunk, KVCache
 from tunewise.engines.logprobs import TokenSpelling, token_logprob
 from tunewise.engines.sampling import choose, is_plain
@@ -71,6 +72,7 @@ class LocalEngine:
         self._waiting: deque[Sequence] = deque()
         self._max_waiting = max_waiting
         self._spelling = TokenSpelling(loaded.tokenizer)
+        self._grammars = Grammars(loaded.tokenizer, config.vocab_size)
         self._steps = 0
         self._changed = threading.Condition()
         self._model_lock = threading.Lock()
@@ -105,7 +107,7 @@ class LocalEngine:
 
     def check(self, request: ChatRequest) -> None:
         """See `Engine`."""
-        self._encode(request)
+        self._prepare(request, 0, self._answers(1), streamed=False)
 
     def stream(self, *requests: ChatRequest, whole: bool = False) -> LocalAnswers:
         """See `Engine`. All or none are taken."""
@@ -184,7 +186,7 @@ class LocalEngine:
             raise ModelNotFoundError(f"the model {model!r} does not exist") from None
 
     def _encode(self, request: ChatRequest) -> list[int]:
-        ids = self._template(request.model).encode_prompt(request.messages)
+        ids = self._template(request.model).encode_prompt(request.messages, request.tools)
         if len(ids) + request.max_tokens > self._loaded.max_context:
             raise RequestError(
                 f"this prompt has {len(ids)} tokens and asks for up to {request.max_tokens} more, "
@@ -215,8 +217,11 @@ class LocalEngine:
         ids = self._encode(request)
         with self._changed:
             stop_ids, adapter = self._template(request.model).stop_ids, self._adapters[request.model]
+        matcher = self._grammars.matcher(request, stop_ids)
         tokenizer, deliver = self._loaded.tokenizer, answers.deliver
-        return Sequence(request, ids, stop_ids, adapter, tokenizer, deliver, streamed=streamed, index=index)
+        return Sequence(
+            request, ids, stop_ids, adapter, matcher, tokenizer, deliver, streamed=streamed, index=index
+        )
 
     def _answers(self, num_requests: int) -> LocalAnswers:
         """Whoever waits for them computes, unless the engine's own thread does."""
@@ -269,8 +274,8 @@ class LocalEngine:
         likeliest = logits.argmax(-1).tolist()
         for row, sequence in enumerate(ready):
             request, token = sequence.request, likeliest[row]
-            if not is_plain(request):
-                token = choose(logits[row], request, sequence.generated, sequence.generator)
+            if sequence.matcher is not None or not is_plain(request):
+                token = choose(logits[row], request, sequence.generated, sequence.generator, sequence.matcher)
             logprob = None
             if request.top_logprobs is not None:
                 logprob = token_logprob(logits[row], token, request.top_logprobs, self._spelling)

@@ -8,11 +8,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from tunewise.engines.grammar import Matcher
 from tunewise.records import ChatRequest
 
 
-def choose(logits: Tensor, request: ChatRequest, generated: Sequence[int], generator: torch.Generator) -> int:
-    """The token that follows `generated`, as `request` wants it chosen from `logits` [vocabulary]."""
+def choose(
+    logits: Tensor,
+    request: ChatRequest,
+    generated: Sequence[int],
+    generator: torch.Generator,
+    matcher: Matcher | None = None,
+) -> int:
+    """The token that follows `generated`, as `request` wants it chosen from `logits` [vocabulary].
+
+    With a `matcher`, it is one that the grammar allows.
+    """
+    if matcher is not None:
+        logits = matcher.mask(logits)
     if _adjusts(request):
         logits = adjust(logits, request, generated)
     if request.temperature == 0:
