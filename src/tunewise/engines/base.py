@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tunewise.records import ChatRequest, Completion, Message, TokenLogprob
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Delta:
     """The tokens that begin in `text`, where the request asked for them."""
     index: int = 0
     """Which of the requests that were streamed together it answers."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """The calls that are whole since the last piece."""
 
 
 class Answers(Protocol):

@@ -22,17 +22,18 @@ from tunewise.engines.adapter_store import AdapterStore
 from tunewise.engines.answers import QueuedAnswers
 from tunewise.engines.base import Delta
 from tunewise.engines.decoder import logits_of, open_decoder
+from tunewise.engines.grammar import Grammars
 from tunewise.engines.kv_cache import CachedLayout, Chunk, KVCache
 from tunewise.engines.logprobs import TokenSpelling, token_logprob
 from tunewise.engines.prompts import Prompts
-from tunewise.engines.sampling import choose, find_likeliest, is_plain
+from tunewise.engines.sampling import choose_tokens
 from tunewise.engines.scheduler import Scheduler
 from tunewise.engines.sequence import Sequence
 from tunewise.errors import OverloadedError, RequestError
 from tunewise.models.adapters import Adapter
 from tunewise.models.attention import PackedLayout
 from tunewise.models.base import LoadedModel
-from tunewise.records import ChatRequest, Completion, Message
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob
 
 ADAPTER_BYTES = 2**30
 """Adapters stay in memory up to this."""
@@ -80,6 +81,7 @@ class LocalEngine:
         self._scheduler = Scheduler(self._cache)
         self._max_waiting = max_waiting
         self._spelling = TokenSpelling(loaded.tokenizer)
+        self._grammars = Grammars(loaded.tokenizer, config.vocab_size)
         self._changed = threading.Condition()
         self._model_lock = threading.Lock()
         self._closed = False
@@ -113,7 +115,7 @@ class LocalEngine:
 
     def check(self, request: ChatRequest) -> None:
         """See `Engine`."""
-        self._prompts.encode(request)
+        self._prepare(request, 0, self._answers(1), streamed=False)
 
     def stream(self, *requests: ChatRequest, whole: bool = False) -> QueuedAnswers:
         """See `Engine`. All or none are taken."""
@@ -195,8 +197,11 @@ class LocalEngine:
     ) -> Sequence:
         ids = self._prompts.encode(request)
         stop_ids, adapter = self._template(request.model).stop_ids, self._adapter(request.model)
+        matcher = self._grammars.matcher(request, stop_ids)
         tokenizer, deliver = self._loaded.tokenizer, answers.deliver
-        return Sequence(request, ids, stop_ids, adapter, tokenizer, deliver, streamed=streamed, index=index)
+        return Sequence(
+            request, ids, stop_ids, adapter, matcher, tokenizer, deliver, streamed=streamed, index=index
+        )
 
     def _answers(self, num_requests: int) -> QueuedAnswers:
         """Whoever waits for them computes, unless the engine's own thread does."""
@@ -236,21 +241,14 @@ class LocalEngine:
                     self._scheduler.fail(error)
 
     def _step(self) -> None:
-        """Choose, compute, deliver."""
+        """Schedule, compute, choose, deliver."""
         chunks = self._scheduler.schedule()
         if not chunks:
             return
         logits = self._compute(chunks)
-        ready = [sequence for sequence, chunk in chunks if chunk.end == len(sequence.ids)]
-        likeliest = find_likeliest(logits).tolist()
-        for row, sequence in enumerate(ready):
-            request, token = sequence.request, likeliest[row]
-            if not is_plain(request):
-                token = choose(logits[row], request, sequence.generated, sequence.generator)
-            logprob = None
-            if request.top_logprobs is not None:
-                logprob = token_logprob(logits[row], token, request.top_logprobs, self._spelling)
-            if sequence.append(token, logprob):
+        ready = [sequence for sequence, _ in chunks if sequence.num_cached == len(sequence.ids)]
+        for sequence, token, row in zip(ready, choose_tokens(logits, ready), logits, strict=True):
+            if sequence.append(token, self._logprob(sequence.request, token, row)):
                 self._scheduler.release(sequence)
 
     def _compute(self, chunks: SequenceOf[tuple[Sequence, Chunk]]) -> Tensor:
@@ -273,3 +271,8 @@ class LocalEngine:
         self._decoder.rows.spans = spans
         hidden = self._decoder.forward(torch.tensor(ids, device=device), layout.position_ids, layout)
         return logits_of(self._model, hidden[torch.tensor(ends, dtype=torch.long, device=device)])
+
+    def _logprob(self, request: ChatRequest, token: int, logits: Tensor) -> TokenLogprob | None:
+        if request.top_logprobs is None:
+            return None
+        return token_logprob(logits, token, request.top_logprobs, self._spelling)

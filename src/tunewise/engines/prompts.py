@@ -53,7 +53,7 @@ class Prompts:
 
     def encode(self, request: ChatRequest) -> list[int]:
         """The prompt's ids. Raises `RequestError` for what the base cannot hold or does not know."""
-        ids = self.of(request.model).encode_prompt(request.messages)
+        ids = self.of(request.model).encode_prompt(request.messages, request.tools)
         if len(ids) + request.max_tokens > self._max_context:
             raise RequestError(
                 f"this prompt has {len(ids)} tokens and asks for up to {request.max_tokens} more, "

@@ -5,13 +5,15 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tokenizers.decoders import DecodeStream
 
 from tunewise.engines.base import Delta
+from tunewise.engines.grammar import Matcher
 from tunewise.engines.logprobs import AnswerLogprobs
+from tunewise.engines.tool_calls import ToolCallDeltas
 from tunewise.models.adapters import Adapter
 from tunewise.records import ChatRequest, Completion, TokenLogprob
 
@@ -25,6 +27,7 @@ class Sequence:
         prompt_ids: list[int],
         stop_ids: frozenset[int],
         adapter: Adapter | None,
+        matcher: Matcher | None,
         tokenizer: Any,
         deliver: Callable[[Delta | BaseException], None],
         *,
@@ -33,18 +36,25 @@ class Sequence:
     ) -> None:
         self.request = request
         self.adapter = adapter
+        self.matcher = matcher
         self.ids = list(prompt_ids)
         self.num_prompt = len(prompt_ids)
         self.num_cached = 0
         """How many of `ids` have their keys and values in the cache."""
         self.slot = -1
         self.cancelled = False
-        self.deliver = deliver
+        self.deliver = ToolCallDeltas(deliver) if request.tools else deliver
         self._stop_ids = stop_ids
         self._tokenizer = tokenizer
+        self.is_plain = matcher is None and not (
+            request.temperature or request.presence_penalty or request.frequency_penalty or request.logit_bias
+        )
+        """Whether it takes the likeliest token as it is."""
         self._incremental = streamed or bool(request.stop)
         self._streamed = streamed
         self._index = index
+        self._num_output = 0
+        """Tokens of the answer and its end of turn."""
         self._sent = ""
         self._settled = ""
         """The text so far that no later token can change, where it is made on the way."""
@@ -75,6 +85,11 @@ class Sequence:
 
     def append(self, token: int, logprob: TokenLogprob | None = None) -> bool:
         """Take the next token, hand out what text it completes, and say whether the answer is over."""
+        self._num_output += 1
+        problem = None if self.matcher is None else self.matcher.consume(token)
+        if problem is not None:
+            self._logprobs.cut("")
+            return self._finish("error", "", error=problem)
         if token in self._stop_ids:
             return self._finish("stop", self._text())
         self.ids.append(token)
@@ -87,6 +102,8 @@ class Sequence:
                 cut = self._settled[: self._settled.index(stop)]
                 self._logprobs.cut(cut)
                 return self._finish("stop", cut)
+        if self.matcher is not None and self.matcher.is_over:
+            return self._finish("stop", self._text())
         if len(self.ids) >= self.max_length:
             return self._finish("length", self._text())
         if self._streamed:
@@ -94,16 +111,17 @@ class Sequence:
             self._send(shown, self._logprobs.take(shown))
         return False
 
-    def _finish(self, reason: str, text: str) -> bool:
+    def _finish(
+        self, reason: Literal["stop", "length", "error"], text: str, error: str | None = None
+    ) -> bool:
         self._send(text, self._logprobs.take())
-        latency_ms = (time.perf_counter() - self._started) * 1000
-        num_output = len(self.ids) - self.num_prompt + (reason == "stop" and not self.request.stop)
         completion = Completion(
             text,
-            "stop" if reason == "stop" else "length",
+            reason,
             self.num_prompt,
-            num_output,
-            latency_ms,
+            self._num_output,
+            latency_ms=(time.perf_counter() - self._started) * 1000,
+            error=error,
             logprobs=tuple(self._logprobs.tokens),
         )
         self.deliver(Delta("", completion, index=self._index))

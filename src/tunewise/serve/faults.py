@@ -88,8 +88,8 @@ def _validation_fault(error: dict[str, Any]) -> Fault:
     kind, reason = error["type"], error["msg"]
     if kind == "json_invalid":
         return Fault(400, f"The body is not valid JSON: {error['ctx']['error']}.")
-    place = (error.get("ctx") or {}).get("param", "")
-    for part in error["loc"][1:]:
+    place, param = "", (error.get("ctx") or {}).get("param")
+    for part in [*error["loc"][1:], *([param] if param else [])]:
         place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
     place = place.encode(errors="replace").decode()  # An unknown field's name may be no proper text.
     match kind:

@@ -42,7 +42,7 @@ def make_visitor(ids: list[int], max_tokens: int, model: str, cancel_at: int) ->
     answers: list[object] = []
     request = ChatRequest(model, (Message("user", ""),), max_tokens)
     sequence = Sequence(
-        request, ids, frozenset({END}), None, TOKENIZER, answers.append, streamed=False, index=0
+        request, ids, frozenset({END}), None, None, TOKENIZER, answers.append, streamed=False, index=0
     )
     return Visitor(sequence, answers, cancel_at)
 
@@ -54,7 +54,7 @@ def compute(cache: KVCache, scheduler: Scheduler, max_step_tokens: int, next_tok
     assert len(set(slots)) == len(slots), "a slot was used twice"
     models = [sequence.request.model for sequence, _ in chunks]
     assert models == sorted(models), "an adapter's tokens do not lie side by side"
-    prompt_tokens = [chunk.end - chunk.start for _, chunk in chunks if chunk.end - chunk.start > 1]
+    prompt_tokens = [chunk.end - chunk.start for s, chunk in chunks if chunk.end - chunk.start > 1]
     assert sum(prompt_tokens) <= max_step_tokens
     for sequence, chunk in chunks:
         assert chunk.start == sequence.num_cached
@@ -62,8 +62,8 @@ def compute(cache: KVCache, scheduler: Scheduler, max_step_tokens: int, next_tok
         assert cached[: chunk.start].tolist() == sequence.ids[: chunk.start], "another prompt's beginning"
         cached[chunk.start : chunk.end] = torch.tensor(sequence.ids[chunk.start : chunk.end])
         sequence.num_cached = chunk.end
-    for sequence, chunk in chunks:
-        if chunk.end == len(sequence.ids) and sequence.append(next_token):
+    for sequence, _ in chunks:
+        if sequence.num_cached == len(sequence.ids) and sequence.append(next_token):
             scheduler.release(sequence)
     return set(slots)
 
