@@ -30,25 +30,29 @@ EngineName = Literal["local", "vllm"]
 
 
 def open_engine(
-    base: BaseModel | str = EMBEDDED, *, name: EngineName = "local", own_thread: bool = False
+    base: BaseModel | str = EMBEDDED,
+    *,
+    name: EngineName = "local",
+    own_thread: bool = False,
+    settings: Settings | None = None,
 ) -> Engine:
     """An engine for `base`: `embedded`, a hub id, a folder, or one already found. Close it when done.
 
     `own_thread` is for servers; see `LocalEngine`.
     """
     if name == "vllm":
-        return open_vllm_engine(base)
+        return open_vllm_engine(base, settings=settings)
 
     # Here and not above: these bring in torch, which the command line's start does without.
     from tunewise.engines.local import LocalEngine
     from tunewise.models.base import load_base
 
-    found = find_base(base) if isinstance(base, str) else base
+    found = find_base(base, settings) if isinstance(base, str) else base
     if not own_thread:
-        return LocalEngine(load_base(found))
+        return LocalEngine(load_base(found, settings))
     # Loading computes too. On a thread that ends, it leaves no pool behind to compete with the engine's.
     with ThreadPoolExecutor(max_workers=1) as loading:
-        return LocalEngine(loading.submit(load_base, found).result(), own_thread=True)
+        return LocalEngine(loading.submit(load_base, found, settings).result(), own_thread=True)
 
 
 def open_vllm_engine(
