@@ -26,14 +26,19 @@ class Prompts:
         """`eos_ids` as a `transformers` config has them: one, some or none."""
         eos_ids = [] if eos_ids is None else [eos_ids] if isinstance(eos_ids, int) else list(eos_ids)
         self._max_context = max_context
-        self._tokenizer = tokenizer
+        self.tokenizer = tokenizer
         self._eos_ids = eos_ids
         self._vocab_size = vocab_size
         self._templates = {base_id: ChatTemplate(tokenizer, eos_ids=eos_ids)}
 
+    def limit_context(self, max_context: int | None) -> None:
+        """Hold no more tokens than this; None is no limit beyond the model's own."""
+        if max_context is not None:
+            self._max_context = min(self._max_context, max_context)
+
     def add(self, model: str, folder: Path) -> None:
         """Take the template of the adapter in `folder` for the model's."""
-        self._templates[model] = ChatTemplate.of_adapter(folder, self._tokenizer, self._eos_ids)
+        self._templates[model] = ChatTemplate.of_adapter(folder, self.tokenizer, self._eos_ids)
 
     def remove(self, model: str) -> None:
         """Forget a model. Raises `ModelNotFoundError`."""

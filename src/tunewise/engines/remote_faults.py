@@ -28,7 +28,7 @@ class Faults:
         no_route: str = "check base_url, which usually ends in /v1",
         has_ended: Callable[[], str | None] = lambda: None,
     ) -> None:
-        """`no_route` is the advice where a route is missing; `has_ended` says why the server is gone, if so."""
+        """`no_route` is the advice where a route is missing; `has_ended` says why a server is gone, if so."""
         self._spec = spec
         self._key = key
         self._key_setting = key_setting

@@ -65,6 +65,14 @@ def save_adapter(
     write_json(folder / CONFIG_FILE, config)
 
 
+def adapter_rank(folder: Path) -> int:
+    """The rank of the adapter in a folder. Raises `ModelUnavailableError` if that cannot be read."""
+    try:
+        return int(json.loads((folder / CONFIG_FILE).read_text("utf-8"))["r"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelUnavailableError(f"no readable adapter in {folder}: {error}") from error
+
+
 def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adapter:
     """Read a PEFT LoRA folder. Raises `ModelUnavailableError` if it is missing, damaged or no LoRA."""
     try:

@@ -106,7 +106,7 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
             "tolerance": ("Tolerance", plain),
         },
     ),
-    ("spec", "Settings", {"seed": ("Seed", str)}),
+    ("spec", "Settings", {"seed": ("Seed", str), "engine": ("Engine", str)}),
     ("versions", "Versions", {}),
 )
 _DRAWN = {("training", "curve")}

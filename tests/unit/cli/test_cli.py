@@ -49,6 +49,9 @@ class Parrot:
         yield Delta(text)
         yield Delta("", Completion(text, "stop", len(request.messages), 1, 1.0))
 
+    def close(self) -> None:
+        print("closed")
+
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Parrot]:
@@ -260,7 +263,8 @@ def test_serve_prints_where_and_what_and_ends_in_order(registry: Registry) -> No
         "tunewise.engines.open_engine = lambda base, **_: Parrot(base)\n"
         "sys.argv = ['tunewise', 'serve', '--port', '0', '--base', 'org/parrot']; cli.main()\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONUNBUFFERED": "1"}
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
     )
@@ -271,6 +275,8 @@ def test_serve_prints_where_and_what_and_ends_in_order(registry: Registry) -> No
             assert [model["id"] for model in json.load(response)["data"]] == ["parrot", TUNED]
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
+    assert process.returncode == 0
+    assert rest.endswith("closed\n")
     assert f"  parrot\n  {TUNED}\n" in rest
     assert f'"model": "{TUNED}"' in rest
     assert process.returncode == 0
