@@ -33,5 +33,5 @@ def paired_figure(
 def unpaired_figure(
     figure: str, unit: str, ours: Sequence[float], target: float | None, limited_by: str
 ) -> Figure:
-    """Where the peer could not be measured; `limited_by` says why."""
+    """For want of a peer: whether the target holds is not known."""
     return Figure(figure, round(median(ours), 3), unit, None, None, target, None, limited_by)

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -28,15 +29,24 @@ class EngineProcess:
     """Runs `python -m serving.engines.MODULE ARGUMENTS` and calls its methods, one at a time."""
 
     def __init__(
-        self, name: str, module: str, *arguments: str, num_threads: int, python: Path | str = sys.executable
+        self,
+        name: str,
+        module: str,
+        *arguments: str,
+        num_threads: int,
+        python: Path | str = sys.executable,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self.name = name
         self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 - closed with the engine
+        reading, writing = os.pipe()
+        self._replies = os.fdopen(reading)
         search_path = filter(None, [str(BENCHMARKS), os.environ.get("PYTHONPATH")])
         self._process = subprocess.Popen(
-            [python, "-m", f"serving.engines.{module}", *arguments],
+            [python, "-m", f"serving.engines.{module}", str(writing), *arguments],
+            pass_fds=[writing],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdout=self._log,
             stderr=self._log,
             text=True,
             env={
@@ -44,11 +54,13 @@ class EngineProcess:
                 "PYTHONPATH": os.pathsep.join(search_path),
                 "OMP_NUM_THREADS": str(num_threads),
                 "HF_HUB_OFFLINE": "1",
+                **(environment or {}),
             },
             # A group of the same session: all of an engine's processes stop together, and should this
             # process be killed, the system wakes and ends them.
             process_group=0,
         )
+        os.close(writing)
         try:
             self._reply()
         except BaseException:
@@ -65,12 +77,14 @@ class EngineProcess:
 
     def write(self, prompts: list[Prompt], tokens: int, **arguments: Any) -> Turn:
         """Have every prompt answered with exactly `tokens` tokens, all at once."""
-        turn = Turn(
-            **self.call("write", prompts=[asdict(prompt) for prompt in prompts], tokens=tokens, **arguments)
-        )
+        turn = self._turn("write", prompts, tokens=tokens, **arguments)
         if turn.tokens != len(prompts) * tokens:
             raise RuntimeError(f"{self.name} wrote {turn.tokens} tokens instead of {len(prompts)} x {tokens}")
         return turn
+
+    def answer(self, prompts: list[Prompt], max_tokens: int, **arguments: Any) -> Turn:
+        """Have every prompt answered until its answer ends by itself, or is cut after `max_tokens`."""
+        return self._turn("answer", prompts, max_tokens=max_tokens, **arguments)
 
     def close(self) -> None:
         """End it and all processes it started."""
@@ -81,11 +95,14 @@ class EngineProcess:
             self._process.wait(GOODBYE_SECONDS)
         self._signal(signal.SIGKILL)
         self._process.wait()
+        self._replies.close()
         self._log.close()
 
+    def _turn(self, method: str, prompts: list[Prompt], **arguments: Any) -> Turn:
+        return Turn(**self.call(method, prompts=[asdict(prompt) for prompt in prompts], **arguments))
+
     def _reply(self) -> Any:
-        assert self._process.stdout is not None
-        line = self._process.stdout.readline()
+        line = self._replies.readline()
         reply = json.loads(line) if line else {"error": "it ended"}
         if "error" in reply:
             self._log.seek(0)

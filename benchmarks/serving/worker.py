@@ -9,7 +9,9 @@ import json
 import os
 import sys
 import traceback
-from dataclasses import asdict, dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -32,22 +34,43 @@ class Turn:
     tokens: int
     """Written, over all streams."""
     first_token_seconds: list[float]
-    """From the start of the turn until each stream's first token was there."""
+    """From the start of the turn until each stream's first token was there; empty for whole answers."""
+    texts: list[str] = field(default_factory=list)
+    """The answers, where they end by themselves."""
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Of all streams together."""
+        return self.tokens / self.seconds
+
+    @property
+    def median_first_token_seconds(self) -> float:
+        """Over the streams."""
+        return median(self.first_token_seconds)
+
+    def describe(self) -> str:
+        """For the terminal."""
+        return (
+            f"{self.tokens_per_second:.1f} tokens/s, "
+            f"first token after {self.median_first_token_seconds:.2f} s"
+        )
 
 
-def answer_calls(engine: Any) -> None:
-    """Call the methods of `engine` that arrive on standard input, until it is closed."""
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    # Whatever a library prints must not come between the replies.
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    print(json.dumps({"result": "ready"}), file=replies, flush=True)
-    for line in sys.stdin:
-        call = json.loads(line)
-        try:
-            reply = {"result": _call(engine, call["method"], call["arguments"])}
-        except Exception:
-            reply = {"error": traceback.format_exc()}
-        print(json.dumps(reply), file=replies, flush=True)
+def answer_calls(start: Callable[..., Any], replies: str, *arguments: str) -> None:
+    """Start an engine, and call those of its methods that arrive on standard input until that is closed.
+
+    `replies` is the number of the open file that replies go to: libraries print to standard output.
+    """
+    engine = start(*arguments)
+    with os.fdopen(int(replies), "w") as file:
+        print(json.dumps({"result": "ready"}), file=file, flush=True)
+        for line in sys.stdin:
+            call = json.loads(line)
+            try:
+                reply = {"result": _call(engine, call["method"], call["arguments"])}
+            except Exception:
+                reply = {"error": traceback.format_exc()}
+            print(json.dumps(reply), file=file, flush=True)
 
 
 def _call(engine: Any, method: str, arguments: dict[str, Any]) -> Any:

@@ -39,4 +39,4 @@ class LinearLayers:
 
 
 if __name__ == "__main__":
-    answer_calls(LinearLayers(sys.argv[1]))
+    answer_calls(LinearLayers, *sys.argv[1:])

@@ -16,9 +16,9 @@ WARM_UP_TOKENS = 16
 
 
 class LlamaCpp:
-    def __init__(self, file: str, num_threads: int) -> None:
+    def __init__(self, file: str, num_threads: str) -> None:
         self._file = file
-        self._num_threads = num_threads
+        self._num_threads = int(num_threads)
 
     def write(self, prompts: list[Prompt], tokens: int) -> Turn:
         """Ask a fresh server, which has answered one short prompt before the clock starts."""
@@ -62,4 +62,4 @@ def _stream(server: Any, tokens: int, ids: list[int]) -> tuple[int, float]:
 
 
 if __name__ == "__main__":
-    answer_calls(LlamaCpp(sys.argv[1], int(sys.argv[2])))
+    answer_calls(LlamaCpp, *sys.argv[1:])

@@ -18,9 +18,9 @@ PROFILE_ROWS = 30
 
 
 class Local:
-    def __init__(self, folder: str, stop_ids: list[int]) -> None:
+    def __init__(self, folder: str, *stop_ids: str) -> None:
         self._engine = open_engine(folder)
-        self._no_end = dict.fromkeys(stop_ids, NEVER)
+        self._no_end = {int(token): NEVER for token in stop_ids}
 
     def write(self, prompts: list[Prompt], tokens: int, models: list[str] | None = None) -> Turn:
         """Stream i is answered by the i-th of `models`, from the first again where they are fewer."""
@@ -38,13 +38,14 @@ class Local:
                 written += delta.completion.output_tokens
         return Turn(time.perf_counter() - started, written, list(first.values()))
 
-    def answer(self, prompts: list[Prompt], max_tokens: int) -> tuple[float, list[str], int]:
-        """(seconds, answers, tokens written) where every answer ends by itself."""
+    def answer(self, prompts: list[Prompt], max_tokens: int) -> Turn:
+        """All prompts queued at once; every answer ends by itself."""
         requests = [ChatRequest(self._engine.base_id, _messages(prompt), max_tokens) for prompt in prompts]
         started = time.perf_counter()
         completions = self._engine.generate(requests)
         seconds = time.perf_counter() - started
-        return seconds, [c.text for c in completions], sum(c.output_tokens for c in completions)
+        written = sum(completion.output_tokens for completion in completions)
+        return Turn(seconds, written, [], [completion.text for completion in completions])
 
     def load(self, model: str, path: str) -> None:
         self._engine.load(model, Path(path))
@@ -61,4 +62,4 @@ def _messages(prompt: Prompt) -> tuple[Message, ...]:
 
 
 if __name__ == "__main__":
-    answer_calls(Local(sys.argv[1], [int(token) for token in sys.argv[2:]]))
+    answer_calls(Local, *sys.argv[1:])

@@ -43,19 +43,20 @@ class TransformersGenerate:
         seconds = time.perf_counter() - started
         return Turn(seconds, written.numel(), [streamer.times[1] - started] * len(prompts))
 
-    def answer(self, prompts: list[Prompt], max_tokens: int, batch: int) -> tuple[float, list[str]]:
-        """(seconds, answers) in batches of prompts of similar length, so that little is padded."""
+    def answer(self, prompts: list[Prompt], max_tokens: int, batch: int) -> Turn:
+        """In batches of prompts of similar length, so that little is padded; every answer ends by itself."""
         self._model.generation_config.eos_token_id = self._eos
-        answers = [""] * len(prompts)
+        answers, num_written = [""] * len(prompts), 0
         started = time.perf_counter()
         order = sorted(range(len(prompts)), key=lambda i: len(prompts[i].ids))
         for first in range(0, len(order), batch):
             indices = order[first : first + batch]
             written = self._generate([prompts[i] for i in indices], max_tokens)
+            num_written += int((written != self._tokenizer.pad_token_id).sum())
             texts = self._tokenizer.batch_decode(written, skip_special_tokens=True)
             for index, text in zip(indices, texts, strict=True):
                 answers[index] = text
-        return time.perf_counter() - started, answers
+        return Turn(time.perf_counter() - started, num_written, [], answers)
 
     def _generate(self, prompts: list[Prompt], tokens: int, streamer: BaseStreamer | None = None) -> Any:
         """Token ids [prompts, new tokens]."""
@@ -66,4 +67,4 @@ class TransformersGenerate:
 
 
 if __name__ == "__main__":
-    answer_calls(TransformersGenerate(sys.argv[1]))
+    answer_calls(TransformersGenerate, *sys.argv[1:])
