@@ -44,7 +44,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev: $(VENV)/installed
-	$(INSTALL) --editable '.[dev]'
+	$(INSTALL) --editable '.[dev,gguf]'
 	touch $@
 
 $(VENV)/bench: $(VENV)/installed

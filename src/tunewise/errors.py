@@ -66,6 +66,10 @@ class TrainingError(TunewiseError, RuntimeError):
     """Training cannot go on, such as when the loss is no longer a number."""
 
 
+class ExportError(TunewiseError, RuntimeError):
+    """A model cannot be written in this format, or what was written does not answer as the model does."""
+
+
 class RunFolderError(TunewiseError, OSError):
     """The run folder holds something else, is in use by another run, or cannot be written."""
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
 ModelState = Literal["candidate", "deployed", "rejected"]
+ExportFormat = Literal["peft", "safetensors", "gguf"]
 AnswerStatus = Literal["answered", "failed", "missing"]
 Recommendation = Literal[
     "keep-prompting",

@@ -35,7 +35,17 @@ class Answers(Protocol):
         """Cancel what is not finished. Never blocks; from any thread, it also ends a `next` that waits."""
 
 
-class Engine(Protocol):
+class Scorer(Protocol):
+    """Says what a model makes of an answer that is given to it."""
+
+    def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
+        """Natural-log probabilities of the tokens of `completion` and its end of turn, given `messages`."""
+
+    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:
+        """The prompt's ids, as they are sent to be answered, and those that `score` scores behind them."""
+
+
+class Engine(Scorer, Protocol):
     """Answers chat requests for the base and for any number of adapters, together.
 
     `base_id` is the model id under which the base itself is asked. A request that names a model which is
@@ -63,12 +73,6 @@ class Engine(Protocol):
 
         Errors in a request are raised here, and so is `OverloadedError` where too many wait already.
         """
-
-    def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
-        """Natural-log probabilities of the tokens of `completion` and its end of turn, given `messages`."""
-
-    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:
-        """The prompt's ids, as `generate` sends them, and those that `score` scores behind them."""
 
     def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
         """How many tokens these messages are as a prompt of this model."""

@@ -101,12 +101,12 @@ def test_help_starts_without_the_heavy_imports() -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    for verb in ("serve", "chat", "models", "runs"):
+    for verb in ("serve", "chat", "export", "models", "runs"):
         assert verb in done.stdout
 
 
 @pytest.mark.parametrize(
-    "verb", [["serve"], ["chat"], ["models", "list"], ["models", "show"], ["runs", "show"]]
+    "verb", [["serve"], ["chat"], ["export"], ["models", "list"], ["models", "show"], ["runs", "show"]]
 )
 def test_every_verb_shows_an_example(verb: list[str]) -> None:
     result = tunewise_cli(*verb, "--help")
@@ -115,7 +115,13 @@ def test_every_verb_shows_an_example(verb: list[str]) -> None:
 
 
 def test_usage_errors_exit_2() -> None:
-    for arguments in (["frobnicate"], ["chat"], ["serve", "--port", "eighty"], ["models", "show"]):
+    for arguments in (
+        ["frobnicate"],
+        ["chat"],
+        ["export", "prices"],
+        ["serve", "--port", "eighty"],
+        ["models", "show"],
+    ):
         assert tunewise_cli(*arguments).exit_code == 2
 
 
