@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +24,9 @@ MOST_ROWS = 256
 """Up to this many, `linear` multiplies from the left."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Adapter:
-    """LoRA matrices by the path of the linear layer they belong to."""
+    """LoRA matrices by the path of the linear layer they belong to. Each one is equal to itself only."""
 
     layers: dict[str, tuple[Tensor, Tensor]]
     """Path -> (A [rank, in_features], B [out_features, rank]); the scale stands apart."""
@@ -125,6 +126,7 @@ class AdaptedLinear:
         for name, member in members.items():
             self._columns[name] = slice(end, end := end + member.out_features)
             member.weight.data = self._weight[self._columns[name]]
+        self._updates: WeakKeyDictionary[Adapter, _Update | None] = WeakKeyDictionary()
         biases = [member.bias for member in members.values() if _has_bias(member)]
         self._bias = torch.cat([bias.data for bias in biases]) if biases else None
 
@@ -132,12 +134,42 @@ class AdaptedLinear:
         """[T, in_features] to [T, out_features of all members, in their order]."""
         y = linear(x, self._weight, self._bias)
         for adapter, start, end in self._rows.spans:
-            for name, columns in self._columns.items():
-                pair = adapter.layers.get(name)
-                if pair is not None:
-                    a, b = pair
-                    y[start:end, columns].addmm_(x[start:end] @ a.t(), b.t(), alpha=adapter.scale)
+            update = self._update_of(adapter)
+            if update is not None:
+                low, rows = x[start:end] @ update.a, y[start:end]
+                for columns, ranks, b in update.parts:
+                    rows[:, columns].addmm_(low[:, ranks], b, alpha=adapter.scale)
         return y
+
+    def _update_of(self, adapter: Adapter) -> _Update | None:
+        if adapter not in self._updates:
+            self._updates[adapter] = _join(adapter, self._columns)
+        return self._updates[adapter]
+
+
+@dataclass(frozen=True, slots=True)
+class _Update:
+    """What an adapter adds to the members of one `AdaptedLinear`."""
+
+    a: Tensor
+    """[in_features, rank of all members], so that their inputs are reduced in one product."""
+    parts: list[tuple[slice, slice, Tensor]]
+    """For each member that has an update: its outputs, its share of `a`, and B [rank, out_features]."""
+
+
+def _join(adapter: Adapter, columns: Mapping[str, slice]) -> _Update | None:
+    names = [name for name in columns if name in adapter.layers]
+    if not names:
+        return None
+    joined = torch.cat([adapter.layers[name][0] for name in names])
+    parts, end = [], 0
+    for name in names:
+        a, b = adapter.layers[name]
+        ranks = slice(end, end := end + len(a))
+        # A view of what was joined: nothing is kept twice.
+        adapter.layers[name] = joined[ranks], b
+        parts.append((columns[name], ranks, b.t()))
+    return _Update(joined.t(), parts)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
