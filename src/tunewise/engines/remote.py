@@ -6,6 +6,7 @@ So a big hosted model, prompted, can be one of the rivals. The `openai` client s
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -21,7 +22,7 @@ from tunewise.engines.base import Delta
 from tunewise.engines.remote_faults import Faults
 from tunewise.engines.remote_spec import RemoteSpec
 from tunewise.errors import EndpointError, RequestError, SpecError, TunewiseError
-from tunewise.records import ChatRequest, Completion, Message
+from tunewise.records import JSON_OBJECT, ChatRequest, Completion, Message
 
 NO_KEY = "none"
 """Sent where there is no key: the client insists on one, and an endpoint that asks for none ignores it."""
@@ -92,6 +93,10 @@ class RemoteEngine:
             raise RequestError(f"temperature is {request.temperature}: give 0 to 2", param="temperature")
         if not 0 <= request.top_p <= 1:
             raise RequestError(f"top_p is {request.top_p}: give 0 to 1", param="top_p")
+        if request.tools or any(m.role == "tool" or m.tool_calls for m in request.messages):
+            self._refuse("is asked for text only, not for calls of tools", param="tools")
+        if request.grammar is not None and request.grammar.kind != "json_schema":
+            self._refuse(f"takes no {request.grammar.kind} grammar", param="response_format")
         try:
             "".join([request.model, *request.stop, *(m.content for m in request.messages)]).encode()
         except UnicodeEncodeError:
@@ -152,8 +157,9 @@ class RemoteEngine:
         if self._closed:
             raise RequestError("the engine is closed")
 
-    def _refuse(self, limit: str) -> NoReturn:
-        raise RequestError(f"the remote endpoint {self._endpoint} {limit}: use an engine of this machine")
+    def _refuse(self, limit: str, param: str | None = None) -> NoReturn:
+        advice = "use an engine of this machine"
+        raise RequestError(f"the remote endpoint {self._endpoint} {limit}: {advice}", param=param)
 
     def _answer(self, request: ChatRequest) -> Completion:
         started = time.perf_counter()
@@ -210,6 +216,11 @@ def _fields(request: ChatRequest) -> dict[str, Any]:
         fields["stop"] = list(request.stop)
     if request.seed is not None:
         fields["seed"] = request.seed
+    if request.grammar == JSON_OBJECT:
+        fields["response_format"] = {"type": "json_object"}
+    elif request.grammar is not None:
+        schema = {"name": "answer", "schema": json.loads(request.grammar.source), "strict": True}
+        fields["response_format"] = {"type": "json_schema", "json_schema": schema}
     return fields
 
 

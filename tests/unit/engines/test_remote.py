@@ -19,7 +19,7 @@ from tunewise.engines import RemoteSpec, open_remote_engine
 from tunewise.engines.base import Delta
 from tunewise.engines.remote import RemoteEngine
 from tunewise.errors import EndpointError, ModelNotFoundError, RequestError, SpecError, TunewiseError
-from tunewise.records import ChatRequest, Message
+from tunewise.records import JSON_OBJECT, ChatRequest, Grammar, Message, Tool
 from tunewise.serve.app import create_app
 from tunewise.serve.server import background_server, listen, url_of
 from tunewise.settings import read_settings
@@ -89,6 +89,23 @@ def test_sends_the_whole_request(engine: RemoteEngine, echo: EchoEngine) -> None
     assert (sent.max_tokens, sent.temperature, sent.top_p, sent.stop, sent.seed) == (2, 0, 1, (), None)
     assert (sent_full.max_tokens, sent_full.temperature, sent_full.top_p) == (9, 0.5, 0.9)
     assert (sent_full.stop, sent_full.seed) == (("x", "y"), 7)
+
+
+def test_schemas_are_passed_on_and_what_has_no_name_there_is_refused(
+    engine: RemoteEngine, echo: EchoEngine
+) -> None:
+    schema = Grammar("json_schema", '{"type": "array"}')
+    engine.generate([ask(grammar=JSON_OBJECT)])
+    engine.generate([ask(grammar=schema)])
+    assert [request.grammar for request in echo.requests] == [JSON_OBJECT, schema]
+    with pytest.raises(RequestError, match="lark") as caught:
+        engine.check(ask(grammar=Grammar("lark", 'start: "a"')))
+    assert caught.value.param == "response_format"
+    result = (Message("user", "a"), Message("tool", "b", tool_call_id="c"), Message("user", "d"))
+    for request in (ask(tools=(Tool("dice"),)), ChatRequest("echo", result, 5)):
+        with pytest.raises(RequestError, match="text only") as caught:
+            engine.check(request)
+        assert caught.value.param == "tools"
 
 
 def test_requests_are_under_way_together(engine: RemoteEngine) -> None:
