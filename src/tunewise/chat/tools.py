@@ -77,7 +77,7 @@ def read_calls(answer: str) -> tuple[str, list[tuple[str, str]]]:
     for head in _CALL.finditer(answer):
         try:
             _, end = json.JSONDecoder().raw_decode(answer, head.end())
-        except ValueError:
+        except (ValueError, RecursionError):  # Not whole, or deeper than anyone can read.
             continue
         calls.append((head[1], answer[head.end() : end]))
     text, opening, _ = answer.partition(OPENING)

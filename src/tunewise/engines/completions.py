@@ -11,6 +11,7 @@ from tunewise.chat.template import ChatTemplate
 from tunewise.engines.endpoint import Piece, Received, Usage, sampling_fields
 from tunewise.engines.logprobs import AnswerLogprobs, TokenSpelling
 from tunewise.engines.prompts import Prompts
+from tunewise.errors import RequestError
 from tunewise.records import ChatRequest, TokenLogprob
 
 
@@ -29,7 +30,10 @@ class CompletionsDialect:
         self._served_name = served_name
 
     def body(self, request: ChatRequest) -> dict[str, Any]:
-        """See `Dialect`."""
+        """See `Dialect`. Answers follow no grammar here and call no tools: `RequestError`."""
+        if request.grammar is not None or request.tools:
+            param = "tools" if request.tools else "response_format"
+            raise RequestError("through vLLM, answers are free text: use the local engine", param=param)
         fields = sampling_fields(request) | {
             "model": self._served_name(request.model),
             "prompt": self._prompts.encode(request),

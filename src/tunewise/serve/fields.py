@@ -53,6 +53,8 @@ def spellable(value: dict[str, Any]) -> dict[str, Any]:
     """Python reads numbers from JSON that JSON does not have."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except RecursionError:
+        raise PydanticCustomError("depth", "it is nested too deeply") from None
     except ValueError:
         raise PydanticCustomError("number", "NaN and infinity are no numbers of JSON") from None
     _encodable(text)

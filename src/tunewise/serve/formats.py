@@ -82,7 +82,7 @@ ToolChoice = Annotated[Any, AfterValidator(_known_choice)]
 def _json_object(arguments: str) -> str:
     try:
         value = json.loads(arguments)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise PydanticCustomError("arguments", "they are a JSON object, as text")

@@ -99,7 +99,9 @@ def test_training_and_serving_lay_a_call_out_the_same_way(source: str) -> None:
         (f'{WRITTEN}\n<tool_call>\n{{"name": "f", "arguments": {{"x": ', "",
          [("weather", '{"city": "Zürich"}')]),
         ('Hm. <tool_call>\n{"na', "Hm. ", []),
+        ('<tool_call>\n{"name": "f", "arguments": ' + '{"a":' * 99999, "", []),
     ],
+    ids=range(8),
 )  # fmt: skip
 def test_calls_are_read_back(answer: str, text: str, calls: list[tuple[str, str]]) -> None:
     assert read_calls(answer) == (text, calls)
