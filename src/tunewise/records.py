@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
 ModelState = Literal["candidate", "deployed", "rejected"]
+ExportFormat = Literal["peft", "safetensors", "gguf"]
 AnswerStatus = Literal["answered", "failed", "missing"]
 Recommendation = Literal[
     "keep-prompting",
@@ -210,7 +211,7 @@ class ParityCertificate:
     """Whether what is served is what was trained: trainer and engine, asked about the same rows."""
 
     precision: str
-    """Of the computation that trained: `float32`, `bfloat16`; it decides the tolerance."""
+    """Of the coarser of the two computations: `float32`, `bfloat16`; it decides the tolerance."""
     rows: int
     tokens: int
     """Trained tokens that were compared one by one; those of rows whose ids differ cannot be."""

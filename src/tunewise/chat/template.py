@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
 from tunewise.chat.tools import describe_message, describe_tool, read_calls, spell_out_tools
 from tunewise.errors import RequestError, TunewiseError
@@ -42,6 +43,12 @@ class ChatTemplate:
         self._knows_tools = "tools" in source and self._writes_calls()
         self.stop_ids = frozenset({*eos_ids, tokenizer.eos_token_id} - {None}) | self._end_of_turn()
 
+    @classmethod
+    def of_adapter(cls, folder: Path, tokenizer: Any, eos_ids: Sequence[int] = ()) -> Self:
+        """The template in an adapter's folder, or the tokenizer's own where it holds none."""
+        own = folder / TEMPLATE_FILE
+        return cls(tokenizer, own.read_text("utf-8") if own.is_file() else None, eos_ids)
+
     def render(self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, answer_next: bool) -> str:
         """The text of a conversation; `answer_next` opens the assistant's turn at the end.
 
@@ -67,6 +74,16 @@ class ChatTemplate:
         example, _ = self._encode_answered(messages, tools)
         end = max((i + 1 for i, trained in enumerate(example.trained) if trained), default=0)
         return TokenizedExample(example.ids[:end], example.trained[:end])
+
+    def encode_scored(self, messages: Sequence[Message], answer: str) -> TokenizedExample:
+        """The prompt as it is sent, and behind it the answer with its end of turn, all of it predicted."""
+        prompt = self.encode_prompt(messages)
+        ids = self.encode_example([*messages, Message("assistant", answer)]).ids
+        return TokenizedExample(ids, [index >= len(prompt) for index in range(len(ids))])
+
+    def count_answer_tokens(self, answer: str) -> int:
+        """How many tokens the model must write to give this answer, its end of turn included."""
+        return sum(self.encode_example([Message("user", ""), Message("assistant", answer)]).trained)
 
     def without_default_system(self) -> str:
         """A template that lays out the same turns, but adds no system block that nobody wrote.

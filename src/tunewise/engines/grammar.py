@@ -33,9 +33,9 @@ class Matcher:
         self._matcher = matcher
 
     def mask(self, logits: Tensor) -> Tensor:
-        """`logits` [vocabulary], with minus infinity for every token that cannot come next."""
+        """Set `logits` [vocabulary] to minus infinity, in place, for every token that cannot come next."""
         allowed = torch.frombuffer(bytearray(self._matcher.compute_logit_bias()), dtype=torch.uint8)
-        return logits.masked_fill(allowed[: len(logits)].to(logits.device) == 0, -torch.inf)
+        return logits.masked_fill_(allowed[: len(logits)].to(logits.device) == 0, -torch.inf)
 
     def consume(self, token: int) -> str | None:
         """Go on by a token that `mask` left. Where a grammar is too hard to follow, say what went wrong."""

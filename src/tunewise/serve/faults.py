@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tunewise.errors import (
+    EndpointError,
     ModelNotFoundError,
     ModelUnavailableError,
     OverloadedError,
@@ -73,6 +74,8 @@ def fault_of(error: Exception) -> Fault:
         case OverloadedError():
             headers = {"retry-after": "1"}
             return Fault(429, str(error), type=RATE_LIMIT, code="rate_limit_exceeded", headers=headers)
+        case EndpointError():
+            return Fault(502, str(error), type=SERVER_ERROR, code="upstream_error")
         case TunewiseError():
             return Fault(400, str(error))
         case _:
