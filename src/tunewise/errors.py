@@ -28,11 +28,15 @@ class DataError(TunewiseError, ValueError):
 
 
 class RequestError(TunewiseError, ValueError):
-    """A request that no engine can answer as asked. `param` names the field, as the API reports it."""
+    """A request that no engine can answer as asked.
 
-    def __init__(self, message: str, *, param: str | None = None) -> None:
+    `param` names the field and `code` the kind of problem, as the API reports them.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+        self.code = code
 
 
 class OverloadedError(TunewiseError, RuntimeError):

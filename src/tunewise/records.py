@@ -111,7 +111,8 @@ class ChatRequest:
 
     model: str
     messages: tuple[Message, ...]
-    max_tokens: int
+    max_tokens: int | None
+    """None leaves it to the engine."""
     temperature: float = 0.0
     """0 is greedy decoding."""
     top_p: float = 1.0

@@ -11,7 +11,6 @@ from tunewise.chat.template import ChatTemplate
 from tunewise.engines.endpoint import Piece, Received, Usage, sampling_fields
 from tunewise.engines.logprobs import AnswerLogprobs, TokenSpelling
 from tunewise.engines.prompts import Prompts
-from tunewise.errors import RequestError
 from tunewise.records import ChatRequest, TokenLogprob
 
 
@@ -30,13 +29,12 @@ class CompletionsDialect:
         self._served_name = served_name
 
     def body(self, request: ChatRequest) -> dict[str, Any]:
-        """See `Dialect`. Answers follow no grammar here and call no tools: `RequestError`."""
-        if request.grammar is not None or request.tools:
-            param = "tools" if request.tools else "response_format"
-            raise RequestError("through vLLM, answers are free text: use the local engine", param=param)
+        """See `Dialect`."""
+        prompt = self._prompts.encode(request)
         fields = sampling_fields(request) | {
             "model": self._served_name(request.model),
-            "prompt": self._prompts.encode(request),
+            "prompt": prompt,
+            "max_tokens": self._prompts.longest_answer(request, len(prompt)),
             "stop_token_ids": sorted(self._prompts.of(request.model).stop_ids),
             "skip_special_tokens": True,
             # The model's own generation config may say otherwise, and the server may follow it.

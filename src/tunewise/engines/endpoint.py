@@ -7,6 +7,7 @@ under way can be cancelled, which hangs up and so frees the server.
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import threading
 import time
@@ -23,7 +24,7 @@ from tunewise.engines.base import Delta
 from tunewise.engines.remote_faults import Faults
 from tunewise.engines.remote_spec import RemoteSpec
 from tunewise.errors import EndpointError, OverloadedError, RequestError, SpecError, TunewiseError
-from tunewise.records import ChatRequest, Completion, TokenLogprob
+from tunewise.records import JSON_OBJECT, ChatRequest, Completion, Grammar, TokenLogprob
 
 T = TypeVar("T")
 
@@ -300,11 +301,16 @@ class Endpoint:
 
 
 def sampling_fields(request: ChatRequest) -> dict[str, Any]:
-    """How to choose tokens, as both of OpenAI's routes call it.
+    """How to choose tokens, as both of OpenAI's routes call it; completions have schemas only in vLLM.
 
-    What asks for nothing is left out, as not every server knows every field.
+    What asks for nothing is left out, as not every server knows every field. Raises `RequestError` for tools
+    and for grammars that are no schemas.
     """
-    fields: dict[str, Any] = {"max_tokens": request.max_tokens, "temperature": request.temperature}
+    if request.tools:
+        raise RequestError("calls of tools are for the local engine only: use that one", param="tools")
+    fields: dict[str, Any] = {"temperature": request.temperature}
+    if request.max_tokens is not None:
+        fields["max_tokens"] = request.max_tokens
     if request.top_p != 1:
         fields["top_p"] = request.top_p
     if request.stop:
@@ -317,7 +323,19 @@ def sampling_fields(request: ChatRequest) -> dict[str, Any]:
         fields["frequency_penalty"] = request.frequency_penalty
     if request.logit_bias:
         fields["logit_bias"] = {str(token): bias for token, bias in request.logit_bias.items()}
+    if request.grammar is not None:
+        fields["response_format"] = _response_format(request.grammar)
     return fields
+
+
+def _response_format(grammar: Grammar) -> dict[str, Any]:
+    if grammar == JSON_OBJECT:
+        return {"type": "json_object"}
+    if grammar.kind != "json_schema":
+        reason = f"another server takes no {grammar.kind} grammar: use the local engine"
+        raise RequestError(reason, param="response_format")
+    schema = {"name": "answer", "schema": json.loads(grammar.source), "strict": True}
+    return {"type": "json_schema", "json_schema": schema}
 
 
 def _joined(pieces: Sequence[Piece]) -> Piece:

@@ -195,12 +195,18 @@ class LocalEngine:
     def _prepare(
         self, request: ChatRequest, index: int, answers: QueuedAnswers, *, streamed: bool
     ) -> Sequence:
-        ids = self._prompts.encode(request)
-        stop_ids, adapter = self._template(request.model).stop_ids, self._adapter(request.model)
-        matcher = self._grammars.matcher(request, stop_ids)
-        tokenizer, deliver = self._loaded.tokenizer, answers.deliver
+        ids, stop_ids = self._prompts.encode(request), self._template(request.model).stop_ids
         return Sequence(
-            request, ids, stop_ids, adapter, matcher, tokenizer, deliver, streamed=streamed, index=index
+            request,
+            ids,
+            self._prompts.longest_answer(request, len(ids)),
+            stop_ids,
+            self._adapter(request.model),
+            self._grammars.matcher(request, stop_ids),
+            self._loaded.tokenizer,
+            answers.deliver,
+            streamed=streamed,
+            index=index,
         )
 
     def _answers(self, num_requests: int) -> QueuedAnswers:

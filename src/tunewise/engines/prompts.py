@@ -10,6 +10,9 @@ from tunewise.chat.template import ChatTemplate
 from tunewise.errors import ModelNotFoundError, RequestError
 from tunewise.records import ChatRequest
 
+DEFAULT_MAX_TOKENS = 512
+"""Length of an answer whose request sets no limit, where the context leaves as much."""
+
 
 class Prompts:
     """The chat templates of a base and its adapters, and what of a request fits the base."""
@@ -59,11 +62,13 @@ class Prompts:
     def encode(self, request: ChatRequest) -> list[int]:
         """The prompt's ids. Raises `RequestError` for what the base cannot hold or does not know."""
         ids = self.of(request.model).encode_prompt(request.messages, request.tools)
-        if len(ids) + request.max_tokens > self._max_context:
+        wanted = request.max_tokens or 1
+        if len(ids) + wanted > self._max_context:
             raise RequestError(
-                f"this prompt has {len(ids)} tokens and asks for up to {request.max_tokens} more, "
+                f"this prompt has {len(ids)} tokens and asks for up to {wanted} more, "
                 f"but the context of {request.model} holds {self._max_context}",
                 param="messages",
+                code="context_length_exceeded",
             )
         unknown = [token for token in request.logit_bias if not 0 <= token < self._vocab_size]
         if unknown:
@@ -72,3 +77,7 @@ class Prompts:
                 param="logit_bias",
             )
         return ids
+
+    def longest_answer(self, request: ChatRequest, num_prompt: int) -> int:
+        """How many tokens the answer to a prompt of `num_prompt` tokens may have."""
+        return request.max_tokens or min(DEFAULT_MAX_TOKENS, self._max_context - num_prompt)

@@ -5,7 +5,6 @@ So a big hosted model, prompted, can be one of the rivals.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,7 +16,7 @@ from tunewise.engines.endpoint import Endpoint, Piece, Received, Usage, sampling
 from tunewise.engines.remote_faults import Faults
 from tunewise.engines.remote_spec import RemoteSpec
 from tunewise.errors import RequestError
-from tunewise.records import JSON_OBJECT, ChatRequest, Completion, Message, TokenLogprob
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob
 
 
 class RemoteEngine:
@@ -110,11 +109,6 @@ class ChatDialect:
         }
         if request.top_logprobs is not None:
             fields |= {"logprobs": True, "top_logprobs": request.top_logprobs}
-        if request.grammar == JSON_OBJECT:
-            fields["response_format"] = {"type": "json_object"}
-        elif request.grammar is not None:
-            schema = {"name": "answer", "schema": json.loads(request.grammar.source), "strict": True}
-            fields["response_format"] = {"type": "json_schema", "json_schema": schema}
         return fields
 
     def reader(self, request: ChatRequest) -> ChatDialect:  # noqa: ARG002
@@ -141,17 +135,14 @@ def _check(request: ChatRequest) -> None:
     """Raise what no server could answer; what else is wrong, each says itself."""
     if not request.messages:
         raise RequestError("there is no message to answer", param="messages")
-    if request.max_tokens < 1:
+    if request.max_tokens is not None and request.max_tokens < 1:
         raise RequestError(f"max_tokens is {request.max_tokens}: give 1 or more", param="max_tokens")
     if not 0 <= request.temperature <= 2:
         raise RequestError(f"temperature is {request.temperature}: give 0 to 2", param="temperature")
     if not 0 <= request.top_p <= 1:
         raise RequestError(f"top_p is {request.top_p}: give 0 to 1", param="top_p")
-    if request.tools or any(m.role == "tool" or m.tool_calls for m in request.messages):
-        raise RequestError("a remote endpoint is asked for text only, not for calls of tools", param="tools")
-    if request.grammar is not None and request.grammar.kind != "json_schema":
-        kind = request.grammar.kind
-        raise RequestError(f"a remote endpoint takes no {kind} grammar", param="response_format")
+    if any(message.role == "tool" or message.tool_calls for message in request.messages):
+        raise RequestError("calls of tools and their results cannot be passed on", param="messages")
     try:
         "".join([request.model, *request.stop, *(m.content for m in request.messages)]).encode()
     except UnicodeEncodeError:

@@ -25,6 +25,7 @@ class Sequence:
         self,
         request: ChatRequest,
         prompt_ids: list[int],
+        max_tokens: int,
         stop_ids: frozenset[int],
         adapter: Adapter | None,
         matcher: Matcher | None,
@@ -39,6 +40,8 @@ class Sequence:
         self.matcher = matcher
         self.ids = list(prompt_ids)
         self.num_prompt = len(prompt_ids)
+        self.max_length = len(prompt_ids) + max_tokens
+        """The most tokens that this sequence can come to."""
         self.num_cached = 0
         """How many of `ids` have their keys and values in the cache."""
         self.slot = -1
@@ -72,11 +75,6 @@ class Sequence:
     def cancel(self) -> None:
         """Nobody waits for it any more; the engine leaves it out from its next step on."""
         self.cancelled = True
-
-    @property
-    def max_length(self) -> int:
-        """The most tokens that this sequence can come to."""
-        return self.num_prompt + self.request.max_tokens
 
     @property
     def generated(self) -> list[int]:

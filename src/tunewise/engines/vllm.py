@@ -71,7 +71,7 @@ class VllmEngine:
 
     def check(self, request: ChatRequest) -> None:
         """See `Engine`."""
-        self._prompts.encode(request)
+        self._dialect.body(request)
 
     def stream(self, *requests: ChatRequest, whole: bool = False) -> QueuedAnswers:
         """See `Endpoint`."""

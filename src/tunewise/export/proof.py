@@ -78,7 +78,7 @@ def compare(
     requests = [ChatRequest(questions.approach.model, prompt, questions.max_tokens) for prompt in prompts]
     outcomes: list[Outcome] = []
     for request, ours in zip(requests, engine.generate(requests), strict=True):
-        theirs = served.answer(request.messages, request.max_tokens)
+        theirs = served.answer(request.messages, questions.max_tokens)
         outcomes.append(compare_answers(engine, request, ours.text, theirs, certificate.tolerance))
         task.advance()
     equal, tied = outcomes.count("equal"), outcomes.count("tied")

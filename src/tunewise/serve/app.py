@@ -31,9 +31,6 @@ from tunewise.store.registry import Registry
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_MAX_TOKENS = 512
-"""Length of an answer whose request sets no limit."""
-
 
 def create_app(
     engine: Engine,
@@ -41,7 +38,6 @@ def create_app(
     *,
     base: str | None = None,
     api_key: str | None = None,
-    default_max_tokens: int = DEFAULT_MAX_TOKENS,
 ) -> FastAPI:
     """The API over `engine` and the models that `registry` knows, loaded into the engine on first use.
 
@@ -53,7 +49,7 @@ def create_app(
     served = ServedModels(engine, registry, base)
     keyed = [Depends(_key_check(api_key))] if api_key is not None else []
     app.include_router(_model_routes(served), prefix="/v1", dependencies=keyed)
-    app.include_router(_chat_routes(engine, served, default_max_tokens), prefix="/v1", dependencies=keyed)
+    app.include_router(_chat_routes(engine, served), prefix="/v1", dependencies=keyed)
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -88,14 +84,14 @@ def _model_routes(served: ServedModels) -> APIRouter:
     return router
 
 
-def _chat_routes(engine: Engine, served: ServedModels, default_max_tokens: int) -> APIRouter:
+def _chat_routes(engine: Engine, served: ServedModels) -> APIRouter:
     router = APIRouter()
 
     @router.post("/chat/completions", response_model=wire.ChatCompletion)
     async def create_chat_completion(
         body: wire.ChatCompletionRequest, request: Request
     ) -> wire.ChatCompletion | StreamingResponse:
-        choices = body.to_records(default_max_tokens)
+        choices = body.to_records()
         await served.make_ready(body.model)
         answers = await in_thread(partial(engine.stream, *choices, whole=not body.stream))
         reply = wire.Reply.to_model(body.model)

@@ -63,7 +63,7 @@ def fault_of(error: Exception) -> Fault:
         case HTTPException():
             return Fault(error.status_code, str(error.detail), headers=dict(error.headers or {}))
         case RequestError():
-            return Fault(400, str(error), param=error.param)
+            return Fault(400, str(error), param=error.param, code=error.code)
         case ModelNotFoundError():
             return Fault(404, str(error), param="model", code="model_not_found")
         case ModelUnavailableError():

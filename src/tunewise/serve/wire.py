@@ -168,19 +168,19 @@ class ChatCompletionRequest(Received):
         """Whether a stream ends with what it cost."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
-    def to_records(self, default_max_tokens: int) -> list[ChatRequest]:
+    def to_records(self) -> list[ChatRequest]:
         """The same request as engines take it, once for each choice. Choice i has the seed + i."""
-        request = self._to_record(default_max_tokens)
+        request = self._to_record()
         seeds = [None if self.seed is None else self.seed + i for i in range(self.n or 1)]
         return [replace(request, seed=seed) for seed in seeds]
 
-    def _to_record(self, default_max_tokens: int) -> ChatRequest:
+    def _to_record(self) -> ChatRequest:
         greedy = self.top_p == 0  # A nucleus of nothing but the likeliest token.
         temperature = DEFAULT_TEMPERATURE if self.temperature is None else self.temperature
         return ChatRequest(
             model=self.model,
             messages=tuple(message.to_record() for message in self.messages),
-            max_tokens=self.max_completion_tokens or self.max_tokens or default_max_tokens,
+            max_tokens=self.max_completion_tokens or self.max_tokens,
             temperature=0.0 if greedy else temperature,
             top_p=self.top_p or 1.0,
             stop=tuple(self.stop or ()),

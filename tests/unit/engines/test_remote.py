@@ -98,6 +98,24 @@ def test_sends_the_whole_request(engine: RemoteEngine, echo: EchoEngine) -> None
     assert (sent_full.stop, sent_full.seed) == (("x", "y"), 7)
 
 
+def test_schemas_are_passed_on_and_what_has_no_name_there_is_refused(
+    engine: RemoteEngine, echo: EchoEngine
+) -> None:
+    schema = Grammar("json_schema", '{"type": "array"}')
+    engine.generate([ask(grammar=JSON_OBJECT)])
+    engine.generate([ask(grammar=schema)])
+    assert [request.grammar for request in echo.requests] == [JSON_OBJECT, schema]
+    result = (Message("user", "a"), Message("tool", "b", tool_call_id="c"), Message("user", "d"))
+    for request, param in (
+        (ask(grammar=Grammar("lark", 'start: "a"')), "response_format"),
+        (ask(tools=(Tool("dice"),)), "tools"),
+        (ChatRequest("echo", result, 5), "messages"),
+    ):
+        with pytest.raises(RequestError) as caught:
+            engine.check(request)
+        assert caught.value.param == param
+
+
 def test_sends_how_to_choose_tokens_and_reads_how_likely_they_were(
     engine: RemoteEngine, echo: EchoEngine
 ) -> None:
@@ -113,23 +131,6 @@ def test_sends_how_to_choose_tokens_and_reads_how_likely_they_were(
     assert [piece.logprobs for piece in pieces] == [told[:1], told[1:]]
     assert last.completion is not None
     assert last.completion.logprobs == told
-
-
-def test_schemas_are_passed_on_and_what_has_no_name_there_is_refused(
-    engine: RemoteEngine, echo: EchoEngine
-) -> None:
-    schema = Grammar("json_schema", '{"type": "array"}')
-    engine.generate([ask(grammar=JSON_OBJECT)])
-    engine.generate([ask(grammar=schema)])
-    assert [request.grammar for request in echo.requests] == [JSON_OBJECT, schema]
-    with pytest.raises(RequestError, match="lark") as caught:
-        engine.check(ask(grammar=Grammar("lark", 'start: "a"')))
-    assert caught.value.param == "response_format"
-    result = (Message("user", "a"), Message("tool", "b", tool_call_id="c"), Message("user", "d"))
-    for request in (ask(tools=(Tool("dice"),)), ChatRequest("echo", result, 5)):
-        with pytest.raises(RequestError, match="text only") as caught:
-            engine.check(request)
-        assert caught.value.param == "tools"
 
 
 def test_requests_are_under_way_together(engine: RemoteEngine) -> None:

@@ -42,7 +42,16 @@ def make_visitor(ids: list[int], max_tokens: int, model: str, cancel_at: int) ->
     answers: list[object] = []
     request = ChatRequest(model, (Message("user", ""),), max_tokens)
     sequence = Sequence(
-        request, ids, frozenset({END}), None, None, TOKENIZER, answers.append, streamed=False, index=0
+        request,
+        ids,
+        max_tokens,
+        frozenset({END}),
+        None,
+        None,
+        TOKENIZER,
+        answers.append,
+        streamed=False,
+        index=0,
     )
     return Visitor(sequence, answers, cancel_at)
 

@@ -29,7 +29,7 @@ from tunewise.errors import (
     SpecError,
 )
 from tunewise.models.base import BaseModel
-from tunewise.records import ChatRequest, Message, TokenLogprob
+from tunewise.records import JSON_OBJECT, ChatRequest, Message, TokenLogprob, Tool
 from tunewise.settings import read_settings
 
 NOT_FOUND = {"error": {"message": "it cannot be found.", "type": "NotFoundError", "param": None, "code": 404}}
@@ -151,8 +151,9 @@ def test_a_prompt_is_sent_as_the_ids_of_its_models_own_template(
 def test_what_the_server_would_take_from_the_model_is_said_each_time(
     engine: VllmEngine, server: FakeVllm
 ) -> None:
-    engine.generate([ask(seed=-1, logit_bias={5: 1.0})])
+    engine.generate([ask(seed=-1, logit_bias={5: 1.0}, grammar=JSON_OBJECT)])
     [body] = server.bodies("/completions")
+    assert body["response_format"] == {"type": "json_object"}
     assert (body["temperature"], body["top_k"], body["min_p"], body["repetition_penalty"]) == (0, 0, 0, 1)
     assert (body["seed"], body["logit_bias"]) == (2**63 - 1, {"5": 1.0})
 
@@ -173,6 +174,8 @@ def test_what_cannot_be_answered_is_not_sent(engine: VllmEngine, server: FakeVll
         engine.stream(ask("x" * 50))
     with pytest.raises(RequestError, match="no token 258"):
         engine.stream(ask(logit_bias={258: 1.0}))
+    with pytest.raises(RequestError, match="calls of tools"):
+        engine.check(ask(tools=(Tool("dice"),)))
     with pytest.raises(ModelNotFoundError):
         engine.stream(ask(model="served"))
     with pytest.raises(ModelNotFoundError):
