@@ -30,8 +30,9 @@ class CompletionsDialect:
 
     def body(self, request: ChatRequest) -> dict[str, Any]:
         """See `Dialect`."""
+        fields = sampling_fields(request)
         prompt = self._prompts.encode(request)
-        fields = sampling_fields(request) | {
+        fields |= {
             "model": self._served_name(request.model),
             "prompt": prompt,
             "max_tokens": self._prompts.longest_answer(request, len(prompt)),

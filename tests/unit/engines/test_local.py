@@ -28,7 +28,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[LocalEngine]:
     engine.close()
 
 
-def ask(text: str, model: str = "toy", max_tokens: int = 12, **options: object) -> ChatRequest:
+def ask(text: str, model: str = "toy", max_tokens: int | None = 12, **options: object) -> ChatRequest:
     return ChatRequest(model, (Message("user", text),), max_tokens, **options)  # type: ignore[arg-type]
 
 
@@ -162,8 +162,15 @@ def test_one_request_that_does_not_fit_fails_alone(engine: LocalEngine) -> None:
     assert good.error is None
     assert bad.finish_reason == "error"
     assert "context of toy holds 512" in (bad.error or "")
-    with pytest.raises(RequestError, match="holds 512"):
+    with pytest.raises(RequestError, match="holds 512") as caught:
         engine.check(ask("x" * 600))
+    assert caught.value.code == "context_length_exceeded"
+
+
+def test_an_answer_without_a_limit_may_fill_the_context(engine: LocalEngine) -> None:
+    completion = engine.generate([ask("x" * 440, max_tokens=None)])[0]
+    assert completion.finish_reason == "length"
+    assert completion.input_tokens + completion.output_tokens == 512
 
 
 def test_an_unknown_model_is_an_error(engine: LocalEngine) -> None:

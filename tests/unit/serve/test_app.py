@@ -117,7 +117,7 @@ def test_the_engine_gets_what_was_asked(http: TestClient, engine: EchoEngine) ->
     ask(http, max_completion_tokens=9, temperature=0, top_p=0.5, stop="a", seed=-3)
     ask(http, max_tokens=2, top_p=0, stop=["a", "b"])
     default, full, nucleus_of_none = engine.requests
-    assert (default.max_tokens, default.temperature, default.top_p) == (512, 1.0, 1.0)
+    assert (default.max_tokens, default.temperature, default.top_p) == (None, 1.0, 1.0)
     assert (default.stop, default.seed) == ((), None)
     assert (full.max_tokens, full.temperature, full.top_p, full.stop, full.seed) == (9, 0.0, 0.5, ("a",), -3)
     assert (nucleus_of_none.max_tokens, nucleus_of_none.temperature) == (2, 0.0)
