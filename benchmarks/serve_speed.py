@@ -1,12 +1,13 @@
 """Serving speed against transformers, llama.cpp and vLLM: same weights, prompts, greedy choice and threads.
 
 Each engine has a process of its own, which stands still while another is measured. They take turns, round
-after round, with prompts that are new in every round. A figure's value is the median of the rounds, and its
-ratio the median of the ratios within each round.
+after round, with other prompts in every round. A figure's value is the median of the rounds, and its ratio
+the median of the ratios within each round.
 
 Prompts are real rows: an instruction and an input, or ("long") eight rows as earlier turns before it. Every
 stream writes 64 tokens, whatever they are: the peers are told to ignore the end of turn, and in our engine a
-logit bias bans it, which costs us a little. In the evaluation answers end by themselves. What an engine
+logit bias bans it, which costs us a little. Ours also lays out and tokenises the messages within the
+measured time; the peers are given token ids. In the evaluation answers end by themselves. What an engine
 reuses of prompts is left as it is by default: ours shares the instruction's keys and values among streams,
 vLLM only whole blocks of 128 tokens, llama.cpp within a slot, transformers nothing. The weights are the same
 numbers, in fp32, and for llama.cpp in F16. The time to the first token is the median over the streams, which
@@ -41,6 +42,7 @@ LINEAR = "linear layers"
 PARTS = ("streams", "adapters", "evaluation")
 EVALUATION_ROUNDS = 3
 """Fewer than of the rest, because one takes minutes."""
+WARM_UP_TOKENS = 8
 
 
 def main() -> None:
@@ -126,7 +128,7 @@ def measure(
         new_tokens, rounds = (8, 1) if arguments.quick else (64, arguments.rounds)
         bench = Bench(ours, list(engines.values()), absent, linear, prompts, new_tokens, rounds)
         for engine in [ours, *bench.peers]:
-            engine.write(prompts.short(many), new_tokens)  # warm up
+            engine.write(prompts.short(many), WARM_UP_TOKENS)
         if "streams" in arguments.parts:
             workloads = [*map(Workload, (few, some, many)), Workload(some, long_prompts=True)]
             figures += measure_streams(bench, workloads)
@@ -141,7 +143,7 @@ def measure(
 
 def profile(ours: EngineProcess, prompts: Prompts, streams: int) -> str:
     """The operations of our engine that take the most time at this number of streams."""
-    ours.write(prompts.short(streams), tokens=8)  # warm up
+    ours.write(prompts.short(streams), WARM_UP_TOKENS)
     drawn = [asdict(prompt) for prompt in prompts.short(streams)]
     return str(ours.call("profile", prompts=drawn, tokens=64))
 

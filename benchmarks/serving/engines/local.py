@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from torch.profiler import ProfilerActivity, profile
+import torch.profiler
 
 from serving.worker import Prompt, Turn, answer_calls
 from tunewise.engines import open_engine
@@ -52,7 +52,7 @@ class Local:
 
     def profile(self, prompts: list[Prompt], tokens: int) -> str:
         """The table of the operations that take the most time."""
-        with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        with torch.profiler.profile() as profiler:
             self.write(prompts, tokens)
         return str(profiler.key_averages().table(sort_by="self_cpu_time_total", row_limit=PROFILE_ROWS))
 
