@@ -58,7 +58,7 @@ def export_model(
     progress = progress or SilentProgress()
     out = out.resolve()
     if not merge and file_format != "gguf":
-        raise SpecError(f"--no-merge is for --format gguf: {file_format} is always the one thing that it is")
+        raise SpecError(f"--no-merge is for --format gguf, not for {file_format}")
     if out.exists() and not (out.is_dir() and not any(out.iterdir())):
         raise ExportError(f"{out} exists and is not an empty folder: give another --out")
     if file_format == "gguf":
