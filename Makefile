@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-full lint format bench clean
+.PHONY: help demo test test-full lint format bench bench-serve clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ format: $(VENV)/dev ## Let ruff mend what it can.
 bench: $(VENV)/bench ## Training speed against TRL, into benchmarks/results/.
 	$(BIN)/python benchmarks/train_speed.py
 
+bench-serve: $(VENV)/bench ## Serving speed against transformers, llama.cpp and vLLM, into benchmarks/results/.
+	$(BIN)/python benchmarks/serve_speed.py
+
 clean: ## Remove .venv and caches; runs stay.
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
@@ -41,7 +44,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev: $(VENV)/installed
-	$(INSTALL) --editable '.[dev]'
+	$(INSTALL) --editable '.[dev,gguf]'
 	touch $@
 
 $(VENV)/bench: $(VENV)/installed

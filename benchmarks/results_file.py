@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 
+from results_page import write_page
 from tunewise.store.files import write_json
 
 
@@ -29,7 +30,7 @@ class Figure:
 
 
 def write_results(name: str, figures: list[Figure]) -> Path:
-    """Write the figures beside the machine they were measured on; returns the file."""
+    """Write the figures beside the machine they were measured on, and the page of all; returns the file."""
     machine = {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -41,6 +42,7 @@ def write_results(name: str, figures: list[Figure]) -> Path:
     path = Path(__file__).parent / "results" / f"{name}.json"
     date = time.strftime("%Y-%m-%d")
     write_json(path, {"machine": machine, "date": date, "figures": [asdict(figure) for figure in figures]})
+    write_page()
     return path
 
 

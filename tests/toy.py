@@ -37,7 +37,9 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def make_model(seed: int = 0, *, attention: str = PACKED_ATTENTION, layers: int = 2) -> LlamaForCausalLM:
+def make_model(
+    seed: int = 0, *, attention: str = PACKED_ATTENTION, layers: int = 2, context: int = 512
+) -> LlamaForCausalLM:
     """Grouped-query attention (4 heads on 2), sharp enough that greedy answers have no near ties."""
     config = LlamaConfig(
         vocab_size=258,
@@ -46,7 +48,7 @@ def make_model(seed: int = 0, *, attention: str = PACKED_ATTENTION, layers: int 
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=512,
+        max_position_embeddings=context,
         initializer_range=0.3,
         bos_token_id=0,
         eos_token_id=1,
@@ -57,6 +59,6 @@ def make_model(seed: int = 0, *, attention: str = PACKED_ATTENTION, layers: int 
     return LlamaForCausalLM(config).eval().requires_grad_(False)
 
 
-def make_loaded(seed: int = 0) -> LoadedModel:
+def make_loaded(seed: int = 0, *, context: int = 512) -> LoadedModel:
     base = BaseModel("toy", "toy", Path("toy"))
-    return LoadedModel(base, make_model(seed), make_tokenizer(), torch.device("cpu"))
+    return LoadedModel(base, make_model(seed, context=context), make_tokenizer(), torch.device("cpu"))

@@ -28,11 +28,15 @@ class DataError(TunewiseError, ValueError):
 
 
 class RequestError(TunewiseError, ValueError):
-    """A request that no engine can answer as asked. `param` names the field, as the API reports it."""
+    """A request that no engine can answer as asked.
 
-    def __init__(self, message: str, *, param: str | None = None) -> None:
+    `param` names the field and `code` the kind of problem, as the API reports them.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None, code: str | None = None) -> None:
         super().__init__(message)
         self.param = param
+        self.code = code
 
 
 class OverloadedError(TunewiseError, RuntimeError):
@@ -48,7 +52,14 @@ class ModelUnavailableError(TunewiseError, OSError):
 
 
 class EndpointError(TunewiseError, OSError):
-    """A remote endpoint is out of reach, refuses us, or answers with something that is no answer."""
+    """A remote endpoint is out of reach, refuses us, or answers with something that is no answer.
+
+    `status` is its answer's, where it understood what was asked.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class SpecError(TunewiseError, ValueError):
@@ -57,6 +68,10 @@ class SpecError(TunewiseError, ValueError):
 
 class TrainingError(TunewiseError, RuntimeError):
     """Training cannot go on, such as when the loss is no longer a number."""
+
+
+class ExportError(TunewiseError, RuntimeError):
+    """A model cannot be written in this format, or what was written does not answer as the model does."""
 
 
 class RunFolderError(TunewiseError, OSError):

@@ -8,6 +8,7 @@ result is kept in the run folder as soon as it is there, so a run that was stopp
 
 from __future__ import annotations
 
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -59,12 +60,12 @@ def run(
     progress.say(f"base model: {spec.base} (made ready once per machine, which takes up to a minute)")
     base = find_base(spec.base, settings)
     base_sha256 = sha256_of_base(base.folder)
-    with publish.open_run(out, spec, dataset, base_sha256, registry) as folder:
+    with publish.open_run(out, spec, dataset, base_sha256, registry) as folder, ExitStack() as opened:
         split.test.on_read = lambda read: folder.log_test_read(read.purpose, read.at)
         form = infer_form(example.answer for example in split.train)
         if TUNED in spec.approaches:
             refuse_long_rows(base, [*split.train, *split.validation], spec.train_spec, spec.data)
-        engine = open_engine(base)
+        engine = opened.enter_context(closing(open_engine(base, name=spec.engine, settings=settings)))
         decoding = choose_decoding(engine, form, split.train)
 
         def test(name: str, ask: Any) -> ScoredRun:
@@ -88,12 +89,15 @@ def run(
                 rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
             )
 
+        def train() -> dict[str, Any]:
+            engine.rest()  # Training takes the whole machine.
+            return asdict(fine_tune(
+                base, split.train, split.validation, spec.train_spec, out, spec.data, progress
+            ))  # fmt: skip
+
         training, record, parity = None, None, None
         if TUNED in spec.approaches:
-            trained = folder.stage("train", lambda: asdict(fine_tune(
-                base, split.train, split.validation, spec.train_spec, out, spec.data, progress
-            )))  # fmt: skip
-            training = TrainingSummary(**trained.value)
+            training = TrainingSummary(**folder.stage("train", train).value)
             record = publish.register_candidate(base, spec, out, training, settings, registry)
             engine.load(record.id, out / MODEL_FOLDER)
             tuned = fine_tuned(record.id)
@@ -122,5 +126,4 @@ def run(
             spec, dataset, split, base, base_sha256, decoding, choice, training, parity, runs
         )
         publish.publish(folder, evidence, verdict, record, settings, registry)
-        engine.close()
     return verdict

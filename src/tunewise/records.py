@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 ModelState = Literal["candidate", "deployed", "rejected"]
+ExportFormat = Literal["peft", "safetensors", "gguf"]
 AnswerStatus = Literal["answered", "failed", "missing"]
 Recommendation = Literal[
     "keep-prompting",
@@ -25,12 +26,26 @@ Recommendation = Literal[
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A function that a model wants called."""
+
+    id: str
+    name: str
+    arguments: str
+    """A JSON object, as text."""
+
+
+@dataclass(frozen=True, slots=True)
 class Message:
     """One turn of a conversation. `weight` 0 makes an assistant turn context only: no loss is taken on it."""
 
     role: Role
     content: str
     weight: int = 1
+    tool_calls: tuple[ToolCall, ...] = ()
+    """What an assistant turn calls, after its text."""
+    tool_call_id: str | None = None
+    """The call whose result a turn of role `tool` gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +83,36 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that a model may ask to have called."""
+
+    name: str
+    """Letters, digits, `_` and `-`."""
+    parameters: str = '{"type": "object", "properties": {}, "additionalProperties": false}'
+    """The JSON schema, as text, of the object that holds its arguments; none by default."""
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grammar:
+    """What an answer has to look like, from its first character to its last."""
+
+    kind: Literal["json_schema", "lark"]
+    """`lark` is llguidance's dialect of it, which no remote endpoint takes."""
+    source: str
+
+
+JSON_OBJECT = Grammar("json_schema", '{"type": "object"}')
+
+
+@dataclass(frozen=True, slots=True)
 class ChatRequest:
     """A question to a model, as every rival, the API and the chat command put it."""
 
     model: str
     messages: tuple[Message, ...]
-    max_tokens: int
+    max_tokens: int | None
+    """None leaves it to the engine."""
     temperature: float = 0.0
     """0 is greedy decoding."""
     top_p: float = 1.0
@@ -85,11 +124,19 @@ class ChatRequest:
     """Added to the logits of these token ids."""
     top_logprobs: int | None = None
     """How many likeliest tokens to report beside each token's log probability; None reports neither."""
+    grammar: Grammar | None = None
+    """Of the text; calls follow the schemas of their functions instead."""
+    tools: tuple[Tool, ...] = ()
+    """The functions that the answer may call."""
+    must_call: tuple[str, ...] = ()
+    """The answer has to be a call of one of these functions; empty lets it be a text."""
+    parallel_tool_calls: bool = True
+    """Whether there may be more than one call."""
 
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A token and its natural-log probability under the model itself: no temperature, bias or penalty."""
+    """A token and its natural-log probability under the model's own logits, before all that adjusts them."""
 
     bytes: bytes
     """UTF-8, maybe only a part of a character."""
@@ -108,14 +155,16 @@ class Completion:
     """An engine's answer to one `ChatRequest`. A failed request has `error` set and an empty text."""
 
     text: str
-    finish_reason: Literal["stop", "length", "error"]
+    finish_reason: Literal["stop", "length", "tool_calls", "error"]
     input_tokens: int
     output_tokens: int
     latency_ms: float
     """From when the engine began to work on it until its last token, beside the rest of its batch."""
     error: str | None = None
     logprobs: tuple[TokenLogprob, ...] = ()
-    """The tokens of `text` where the request set `top_logprobs`; the end of turn is not among them."""
+    """The tokens of `text` and calls where the request set `top_logprobs`, without the end of turn."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """Only whole ones: one that `max_tokens` cut is left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +212,7 @@ class ParityCertificate:
     """Whether what is served is what was trained: trainer and engine, asked about the same rows."""
 
     precision: str
-    """Of the computation that trained: `float32`, `bfloat16`; it decides the tolerance."""
+    """Of the coarser of the two computations: `float32`, `bfloat16`; it decides the tolerance."""
     rows: int
     tokens: int
     """Trained tokens that were compared one by one; those of rows whose ids differ cannot be."""

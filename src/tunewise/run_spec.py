@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tunewise.engines import EngineName
 from tunewise.errors import SpecError
 from tunewise.models.embedded import EMBEDDED
 from tunewise.models.ids import check_suffix
@@ -25,6 +26,8 @@ class RunSpec(BaseModel):
     """The user's file of examples."""
     base: str = EMBEDDED
     """`embedded`, a hub id or a folder."""
+    engine: EngineName = "local"
+    """What asks the models; training is always tunewise's own."""
     instructions: str | None = None
     """The instruction to prompt with, in place of the data's own commonest system message."""
     group_key: str | None = None

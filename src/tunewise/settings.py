@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Literal, cast
 
 from tunewise.errors import SpecError
 
@@ -36,6 +37,13 @@ class Settings:
     OPENAI_API_KEY is not read: an endpoint may be anyone's, and that key is for OpenAI alone.
     """
 
+    vllm: str
+    """`TUNEWISE_VLLM` (default `vllm`): what starts a vLLM server, or the URL of one that runs."""
+    vllm_precision: Literal["float32", "bfloat16"] | None
+    """`TUNEWISE_VLLM_DTYPE` (`float32`, `bfloat16`; default: what models are trained in on this machine)."""
+    vllm_key: str | None = field(repr=False)
+    """`TUNEWISE_VLLM_KEY` (default: none): the key of a vLLM server that runs. Never shown or stored."""
+
     @property
     def registry(self) -> Path:
         """The SQLite file that knows every run and model."""
@@ -59,6 +67,9 @@ def read_settings(environment: dict[str, str]) -> Settings:
     organization = environment.get("TUNEWISE_ORG") or "local"
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", organization):
         raise SpecError(f"TUNEWISE_ORG is {organization!r}: use letters, digits, '.', '-' or '_'")
+    precision = environment.get("TUNEWISE_VLLM_DTYPE") or None
+    if precision not in (None, "float32", "bfloat16"):
+        raise SpecError(f"TUNEWISE_VLLM_DTYPE is {precision!r}: use float32 or bfloat16")
     return Settings(
         home=Path(environment.get("TUNEWISE_HOME") or Path.home() / ".tunewise"),
         organization=organization,
@@ -67,6 +78,9 @@ def read_settings(environment: dict[str, str]) -> Settings:
         hourly_price_is_assumed=price is None,
         device=environment.get("TUNEWISE_DEVICE") or None,
         remote_key=environment.get("TUNEWISE_REMOTE_KEY", "").strip() or None,
+        vllm=environment.get("TUNEWISE_VLLM") or "vllm",
+        vllm_precision=cast(Literal["float32", "bfloat16"] | None, precision),
+        vllm_key=environment.get("TUNEWISE_VLLM_KEY", "").strip() or None,
     )
 
 
@@ -74,3 +88,12 @@ def read_settings(environment: dict[str, str]) -> Settings:
 def get_settings() -> Settings:
     """The settings of this process."""
     return read_settings(dict(os.environ))
+
+
+def child_environment(**defaults: str) -> dict[str, str]:
+    """The environment for a program with a Python of its own: `defaults`, and over them this process's.
+
+    Without what points at our Python or is for tunewise alone, such as keys.
+    """
+    ours = re.compile("PYTHONPATH|PYTHONHOME|VIRTUAL_ENV|TUNEWISE_.*")
+    return defaults | {name: value for name, value in os.environ.items() if not ours.fullmatch(name)}

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
 
+from tunewise.chat.tools import describe_message, describe_tool, read_calls, spell_out_tools
 from tunewise.errors import RequestError, TunewiseError
-from tunewise.records import Message
+from tunewise.records import Message, Tool, ToolCall
 
 TEMPLATE_FILE = "chat_template.jinja"
 """Where `transformers` and PEFT folders carry their template."""
@@ -38,34 +40,50 @@ class ChatTemplate:
             raise ChatTemplateError("this base model has no chat template: choose an instruction-tuned one")
         self.tokenizer = tokenizer
         self.source: str = source
+        self._knows_tools = "tools" in source and self._writes_calls()
         self.stop_ids = frozenset({*eos_ids, tokenizer.eos_token_id} - {None}) | self._end_of_turn()
 
-    def render(self, messages: Sequence[Message], *, answer_next: bool) -> str:
-        """The text of a conversation; `answer_next` opens the assistant's turn at the end."""
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        try:
-            text = self.tokenizer.apply_chat_template(
-                turns, chat_template=self.source, tokenize=False, add_generation_prompt=answer_next
-            )
-        except Exception as error:  # Jinja code from a model folder can raise anything.
-            raise ChatTemplateError(f"the chat template refuses this conversation: {error}") from error
-        return str(text)
+    @classmethod
+    def of_adapter(cls, folder: Path, tokenizer: Any, eos_ids: Sequence[int] = ()) -> Self:
+        """The template in an adapter's folder, or the tokenizer's own where it holds none."""
+        own = folder / TEMPLATE_FILE
+        return cls(tokenizer, own.read_text("utf-8") if own.is_file() else None, eos_ids)
 
-    def encode_prompt(self, messages: Sequence[Message]) -> list[int]:
+    def render(self, messages: Sequence[Message], tools: Sequence[Tool] = (), *, answer_next: bool) -> str:
+        """The text of a conversation; `answer_next` opens the assistant's turn at the end.
+
+        `tools` are what its assistant could call. A template that does not write tools and calls as
+        `chat/tools.py` reads them is given both spelled out.
+        """
+        if not self._knows_tools:
+            messages, tools = spell_out_tools(messages, tools), ()
+        return self._render(messages, tools, answer_next=answer_next)
+
+    def encode_prompt(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """The ids to send for `messages`, up to where the assistant's answer begins."""
         if not messages or messages[-1].role == "assistant":
-            raise RequestError("the last message must come from the user", param="messages")
-        ids, done = self._encode_answered(messages)
-        return ids.ids + self._encode(self._rest(self.render(messages, answer_next=True), done))
+            raise RequestError("the last message must come from the user or a tool", param="messages")
+        ids, done = self._encode_answered(messages, tools)
+        return ids.ids + self._encode(self._rest(self.render(messages, tools, answer_next=True), done))
 
-    def encode_example(self, messages: Sequence[Message]) -> TokenizedExample:
+    def encode_example(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> TokenizedExample:
         """A training example: loss on each assistant turn of weight 1 and on its end-of-turn token.
 
         Nothing after the last trained token is kept, since no loss depends on it.
         """
-        example, _ = self._encode_answered(messages)
+        example, _ = self._encode_answered(messages, tools)
         end = max((i + 1 for i, trained in enumerate(example.trained) if trained), default=0)
         return TokenizedExample(example.ids[:end], example.trained[:end])
+
+    def encode_scored(self, messages: Sequence[Message], answer: str) -> TokenizedExample:
+        """The prompt as it is sent, and behind it the answer with its end of turn, all of it predicted."""
+        prompt = self.encode_prompt(messages)
+        ids = self.encode_example([*messages, Message("assistant", answer)]).ids
+        return TokenizedExample(ids, [index >= len(prompt) for index in range(len(ids))])
+
+    def count_answer_tokens(self, answer: str) -> int:
+        """How many tokens the model must write to give this answer, its end of turn included."""
+        return sum(self.encode_example([Message("user", ""), Message("assistant", answer)]).trained)
 
     def without_default_system(self) -> str:
         """A template that lays out the same turns, but adds no system block that nobody wrote.
@@ -84,7 +102,32 @@ class ChatTemplate:
             "{%- else -%}{{- with_default -}}{%- endif -%}"
         )
 
-    def _encode_answered(self, messages: Sequence[Message]) -> tuple[TokenizedExample, str]:
+    def _render(self, messages: Sequence[Message], tools: Sequence[Tool], *, answer_next: bool) -> str:
+        try:
+            text = self.tokenizer.apply_chat_template(
+                [describe_message(message) for message in messages],
+                tools=[describe_tool(tool) for tool in tools] or None,
+                chat_template=self.source,
+                tokenize=False,
+                add_generation_prompt=answer_next,
+            )
+        except Exception as error:  # Jinja code from a model folder can raise anything.
+            raise ChatTemplateError(f"the chat template refuses this conversation: {error}") from error
+        return str(text)
+
+    def _writes_calls(self) -> bool:
+        """Whether what the template makes of a call reads as that call."""
+        call = ToolCall("call00000", "probe", '{"a": [1]}')
+        turns = [Message("user", "a"), Message("assistant", "", tool_calls=(call,))]
+        try:
+            text = self._render(turns, [Tool(call.name)], answer_next=False)
+        except ChatTemplateError:
+            return False
+        return read_calls(text)[1] == [(call.name, call.arguments)]
+
+    def _encode_answered(
+        self, messages: Sequence[Message], tools: Sequence[Tool] = ()
+    ) -> tuple[TokenizedExample, str]:
         """Ids up to the end of the last assistant turn, and the text they stand for."""
         ids: list[int] = []
         trained: list[bool] = []
@@ -92,8 +135,8 @@ class ChatTemplate:
         for index, message in enumerate(messages):
             if message.role != "assistant":
                 continue
-            prompt = self.render(messages[:index], answer_next=True)
-            whole = self.render(messages[: index + 1], answer_next=False)
+            prompt = self.render(messages[:index], tools, answer_next=True)
+            whole = self.render(messages[: index + 1], tools, answer_next=False)
             before = self._encode(self._rest(prompt, done))
             turn = self._encode(self._rest(whole, prompt))
             end = next((i + 1 for i, token in enumerate(turn) if token in self.stop_ids), None)

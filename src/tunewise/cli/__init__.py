@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tunewise.cli import chat, demo, models, run, runs, serve
+from tunewise.cli import chat, demo, export, models, run, runs, serve
 from tunewise.errors import TunewiseError
 
 INTERRUPTED = 3
@@ -44,6 +44,7 @@ app.command(epilog=run.EXAMPLE)(run.run)
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.command(epilog=serve.EXAMPLE)(serve.serve)
 app.command(epilog=chat.EXAMPLE)(chat.chat)
+app.command(epilog=export.EXAMPLE)(export.export)
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
 

@@ -6,13 +6,12 @@ import json as jsonlib
 import sys
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunewise.cli.models import find_model
-from tunewise.errors import ModelNotFoundError, RequestError, TunewiseError
+from tunewise.cli.models import find_model_or_base
+from tunewise.errors import RequestError, TunewiseError
 from tunewise.records import ChatRequest, Completion, Message
 from tunewise.settings import get_settings
 
@@ -60,22 +59,16 @@ def chat(
 def _open(name: str) -> tuple[Engine, str]:
     """An engine that answers for the model or base `name`, and the id to ask it under."""
     from tunewise.engines import open_engine
-    from tunewise.models.embedded import EMBEDDED, EMBEDDED_NAME
     from tunewise.store.registry import Registry, model_folder
 
-    try:
-        record = find_model(Registry(get_settings().registry), name)
-    except ModelNotFoundError:
-        if name in (EMBEDDED, EMBEDDED_NAME):
-            name = EMBEDDED
-        elif name.startswith("ft:") or not ("/" in name or Path(name).is_dir()):
-            raise
-        engine = open_engine(name)
+    model = find_model_or_base(Registry(get_settings().registry), name)
+    if isinstance(model, str):
+        engine = open_engine(model)
         return engine, engine.base_id
-    folder = model_folder(record)
-    engine = open_engine(record.base)
-    engine.load(record.id, folder)
-    return engine, record.id
+    folder = model_folder(model)
+    engine = open_engine(model.base)
+    engine.load(model.id, folder)
+    return engine, model.id
 
 
 def _asking(request: ChatRequest, question: str) -> ChatRequest:

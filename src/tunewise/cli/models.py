@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,3 +72,20 @@ def find_model(registry: Registry, name: str) -> ModelRecord:
         ids = ", ".join(record.id for record in short)
         raise ModelNotFoundError(f"several models are called {name!r}: give the id, one of {ids}")
     return short[0] if short else registry.model(name)
+
+
+def find_model_or_base(registry: Registry, name: str) -> ModelRecord | str:
+    """The tuned model that `find_model` finds, or else the base that `name` names, as `--base` would.
+
+    Raises `ModelNotFoundError` for what can be neither.
+    """
+    from tunewise.models.embedded import EMBEDDED, EMBEDDED_NAME
+
+    try:
+        return find_model(registry, name)
+    except ModelNotFoundError:
+        if name in (EMBEDDED, EMBEDDED_NAME):
+            return EMBEDDED
+        if name.startswith("ft:") or not ("/" in name or Path(name).is_dir()):
+            raise
+        return name

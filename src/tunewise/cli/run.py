@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,6 +19,10 @@ Out = Annotated[
         help="Folder for the results; the same run started again goes on there. Default: runs/DATA."
     ),
 ]
+Engine = Annotated[
+    Literal["local", "vllm"],
+    typer.Option(help="What asks the models: tunewise itself, or the vLLM server that TUNEWISE_VLLM names."),
+]
 
 
 def run(
@@ -30,6 +34,7 @@ def run(
     base: Annotated[
         str, typer.Option(help="The model to prompt and to tune: embedded, a hub id or a folder.")
     ] = "embedded",
+    engine: Engine = "local",
     group_key: Annotated[
         str | None,
         typer.Option(help="Field of each row; rows with equal values stay on one side of the split."),
@@ -69,6 +74,7 @@ def run(
     spec = RunSpec(
         data=data,
         base=base,
+        engine=engine,
         instructions=read_instructions(instructions),
         group_key=group_key,
         suffix=check_suffix(suffix if suffix is not None else default_suffix(data)),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tunewise.cli.run import Engine
 from tunewise.settings import get_settings
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ def serve(
     base: Annotated[
         str, typer.Option(help="Serve this base and its models: embedded, a hub id or a folder.")
     ] = "embedded",
+    engine: Engine = "local",
 ) -> None:
     """Serve a base and all its tuned models.
 
@@ -38,9 +41,9 @@ def serve(
     # Before the base is loaded, which may take minutes: a port in use is said at once.
     with listen(host, port) as listener:
         registry = Registry(get_settings().registry)
-        engine = open_engine(base, own_thread=True)
-        _announce(url_of(listener), ServedModels(engine, registry, base).list())
-        run_server(create_app(engine, registry, base=base), listener)
+        with closing(open_engine(base, name=engine, own_thread=True)) as opened:
+            _announce(url_of(listener), ServedModels(opened, registry, base).list())
+            run_server(create_app(opened, registry, base=base), listener)
 
 
 def _announce(url: str, models: list[Model]) -> None:

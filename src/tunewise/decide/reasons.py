@@ -79,7 +79,7 @@ def parity_reason(m: Measurements) -> Reason | None:
     else:
         seen = (
             f"log-probabilities of the same tokens differ by up to {parity.max_difference:.2g} nats, "
-            f"where rounding explains {parity.tolerance:.2g}"
+            f"where rounding in {parity.precision} explains {parity.tolerance:.2g}"
         )
     text = f"The served model is not the trained one ({seen}), so its score says nothing: train it again."
     return Reason(NOT_PARITY, text, {"parity": asdict(parity)})

@@ -3,35 +3,79 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tunewise.engines.remote_spec import RemoteSpec
-from tunewise.models.base import BaseModel, find_base
+from tunewise.engines.vllm_spec import Precision, VllmSpec
+from tunewise.models.base import BaseModel, choose_device, find_base, precision_on
 from tunewise.models.embedded import EMBEDDED
 from tunewise.settings import Settings, get_settings
 
 if TYPE_CHECKING:
-    from tunewise.engines.local import LocalEngine
+    from tunewise.engines.base import Engine
     from tunewise.engines.remote import RemoteEngine
+    from tunewise.engines.vllm import VllmEngine
 
-__all__ = ["RemoteSpec", "open_engine", "open_remote_engine"]
+__all__ = [
+    "EngineName",
+    "RemoteSpec",
+    "VllmSpec",
+    "open_engine",
+    "open_remote_engine",
+    "open_vllm_engine",
+]
+
+EngineName = Literal["local", "vllm"]
+"""What the command line can choose from."""
 
 
-def open_engine(base: BaseModel | str = EMBEDDED, *, own_thread: bool = False) -> LocalEngine:
-    """An engine on this machine for `base`: `embedded`, a hub id, a folder, or one already found.
+def open_engine(
+    base: BaseModel | str = EMBEDDED,
+    *,
+    name: EngineName = "local",
+    own_thread: bool = False,
+    settings: Settings | None = None,
+) -> Engine:
+    """An engine for `base`: `embedded`, a hub id, a folder, or one already found. Close it when done.
 
     `own_thread` is for servers; see `LocalEngine`.
     """
+    if name == "vllm":
+        return open_vllm_engine(base, settings=settings)
+
     # Here and not above: these bring in torch, which the command line's start does without.
     from tunewise.engines.local import LocalEngine
     from tunewise.models.base import load_base
 
-    found = find_base(base) if isinstance(base, str) else base
+    found = find_base(base, settings) if isinstance(base, str) else base
     if not own_thread:
-        return LocalEngine(load_base(found))
+        return LocalEngine(load_base(found, settings))
     # Loading computes too. On a thread that ends, it leaves no pool behind to compete with the engine's.
     with ThreadPoolExecutor(max_workers=1) as loading:
-        return LocalEngine(loading.submit(load_base, found).result(), own_thread=True)
+        return LocalEngine(loading.submit(load_base, found, settings).result(), own_thread=True)
+
+
+def open_vllm_engine(
+    base: BaseModel | str = EMBEDDED, spec: VllmSpec | None = None, *, settings: Settings | None = None
+) -> VllmEngine:
+    """An engine over the vLLM server that `spec`, or else the settings, name; started if it is a program.
+
+    Raises `SpecError` where there is no such program, `EndpointError` where there is no such server.
+    """
+    from tunewise.engines.vllm import VllmEngine
+
+    settings = settings or get_settings()
+    found = find_base(base, settings) if isinstance(base, str) else base
+    spec = spec or _vllm_spec(settings)
+    return VllmEngine(found, spec, logs=settings.home / "logs", api_key=settings.vllm_key)
+
+
+def _vllm_spec(settings: Settings) -> VllmSpec:
+    """In the precision that this machine trains in, so that both compute the same, unless it is set."""
+    precision: Precision = settings.vllm_precision or precision_on(choose_device(settings.device))
+    if settings.vllm.startswith(("http://", "https://")):
+        return VllmSpec(base_url=settings.vllm, precision=precision)
+    return VllmSpec(command=settings.vllm, precision=precision)
 
 
 def open_remote_engine(

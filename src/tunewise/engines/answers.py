@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import queue
-from collections.abc import Callable
-from collections.abc import Sequence as SequenceOf
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from tunewise.engines.base import Delta
-from tunewise.engines.sequence import Sequence
 
 
-class LocalAnswers:
+class Cancellable(Protocol):
+    """One answer, as its engine works on it."""
+
+    def cancel(self) -> object:
+        """Give it up. Never blocks."""
+
+
+class QueuedAnswers:
     """The deltas of `num_requests` answers in the order they come (implements `Answers`).
 
     `turn` computes one step of the engine; None where another thread does.
     """
 
-    def __init__(self, num_requests: int, turn: Callable[[], None] | None) -> None:
-        self.sequences: SequenceOf[Sequence] = []
+    def __init__(self, num_requests: int, turn: Callable[[], None] | None = None) -> None:
+        self.parts: Sequence[Cancellable] = ()
+        """What is cancelled when they are closed."""
         self._num_open = num_requests
         self._turn = turn
         self._delivered: queue.SimpleQueue[Delta | BaseException | None] = queue.SimpleQueue()
@@ -26,7 +33,7 @@ class LocalAnswers:
         """What the engine calls with each piece of an answer, or with what went wrong."""
         self._delivered.put(delta)
 
-    def __iter__(self) -> LocalAnswers:
+    def __iter__(self) -> QueuedAnswers:
         return self
 
     def __next__(self) -> Delta:
@@ -45,7 +52,7 @@ class LocalAnswers:
 
     def close(self) -> None:
         """See `Answers`."""
-        for sequence in self.sequences:
-            sequence.cancelled = True
+        for part in self.parts:
+            part.cancel()
         self._num_open = 0
         self._delivered.put(None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tunewise.records import ChatRequest, Completion, Message, TokenLogprob
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,8 @@ class Delta:
     """The tokens that begin in `text`, where the request asked for them."""
     index: int = 0
     """Which of the requests that were streamed together it answers."""
+    tool_calls: tuple[ToolCall, ...] = ()
+    """The calls that are whole since the last piece."""
 
 
 class Answers(Protocol):
@@ -33,7 +35,17 @@ class Answers(Protocol):
         """Cancel what is not finished. Never blocks; from any thread, it also ends a `next` that waits."""
 
 
-class Engine(Protocol):
+class Scorer(Protocol):
+    """Says what a model makes of an answer that is given to it."""
+
+    def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
+        """Natural-log probabilities of the tokens of `completion` and its end of turn, given `messages`."""
+
+    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:
+        """The prompt's ids, as they are sent to be answered, and those that `score` scores behind them."""
+
+
+class Engine(Scorer, Protocol):
     """Answers chat requests for the base and for any number of adapters, together.
 
     `base_id` is the model id under which the base itself is asked. A request that names a model which is
@@ -41,6 +53,8 @@ class Engine(Protocol):
     """
 
     base_id: str
+    precision: str
+    """What it computes in: `float32`, `bfloat16`, or `unknown`."""
 
     def generate(
         self, requests: Sequence[ChatRequest], on_done: Callable[[int], None] | None = None
@@ -60,12 +74,6 @@ class Engine(Protocol):
         Errors in a request are raised here, and so is `OverloadedError` where too many wait already.
         """
 
-    def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
-        """Natural-log probabilities of the tokens of `completion` and its end of turn, given `messages`."""
-
-    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:
-        """The prompt's ids, as `generate` sends them, and those that `score` scores behind them."""
-
     def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
         """How many tokens these messages are as a prompt of this model."""
 
@@ -80,3 +88,9 @@ class Engine(Protocol):
 
     def models(self) -> list[str]:
         """The ids that can be asked now, the base first."""
+
+    def rest(self) -> None:
+        """Leave the machine to others for a while. What is asked next may take long to begin."""
+
+    def close(self) -> None:
+        """Answer nothing more; requests under way fail or end."""

@@ -82,7 +82,7 @@ class CachedLayout:
             slots += [chunk.slot] * (chunk.end - chunk.start)
             positions += range(chunk.start, chunk.end)
         self._slots = torch.tensor(slots, device=device)
-        self.position_ids = torch.tensor([positions], device=device)
+        self.position_ids = torch.tensor(positions, device=device)
         self._decoding = torch.tensor(decoding, device=device, dtype=torch.long)
         if decoding:
             self._plan_decoding([slots[i] for i in decoding], [positions[i] + 1 for i in decoding])
@@ -96,6 +96,7 @@ class CachedLayout:
         num_rows = used if self._whole_rows else len(slots)
         self._rows, self._num_rows, self._longest = rows, num_rows, max(lengths)
         self._row_slots = torch.tensor(slots, device=device)
+        self._in_slot_order = slots == list(range(num_rows)) or not self._whole_rows
         row_lengths = torch.ones(num_rows, dtype=torch.long, device=device)
         row_lengths[rows] = torch.tensor(lengths, device=device)
         visible = torch.arange(self._longest, device=device) < row_lengths[:, None]
@@ -104,9 +105,10 @@ class CachedLayout:
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         """Store the new keys and values, then attend. Shapes as in `AttentionLayout`."""
         keys, values = self._states[layer]
-        positions = self.position_ids[0]
-        keys[self._slots, :, positions] = key
-        values[self._slots, :, positions] = value
+        keys[self._slots, :, self.position_ids] = key
+        values[self._slots, :, self.position_ids] = value
+        if not self._prompts:
+            return self._decode(query, keys, values, scaling)
         output = torch.empty_like(query)
         if len(self._decoding):
             output[self._decoding] = self._decode(query[self._decoding], keys, values, scaling)
@@ -119,21 +121,29 @@ class CachedLayout:
     def _decode(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
         """One token per sequence: [B, heads, d] over the slots' first `_longest` tokens."""
         kv_heads, head_dim = keys.shape[1], keys.shape[3]
-        if self._whole_rows:
-            keys, values = keys[: self._num_rows], values[: self._num_rows]
-        else:
-            keys, values = keys[self._row_slots], values[self._row_slots]
+        picked = slice(self._num_rows) if self._whole_rows else self._row_slots
+        keys, values = keys[picked, :, : self._longest], values[picked, :, : self._longest]
         # The query heads that share a key/value head stand in for query positions: no key is copied.
-        grid = query.new_zeros(self._num_rows, kv_heads, query.shape[1] // kv_heads, head_dim)
-        grid[self._rows] = query.view(len(query), kv_heads, -1, head_dim)
-        attended = F.scaled_dot_product_attention(
-            grid,
-            keys[:, :, : self._longest],
-            values[:, :, : self._longest],
-            attn_mask=self._mask,
-            scale=scaling,
-        )
-        return attended[self._rows].reshape(query.shape)
+        grid = grouped = query.view(len(query), kv_heads, -1, head_dim)
+        if not self._in_slot_order:
+            grid = query.new_zeros(self._num_rows, *grouped.shape[1:])
+            grid[self._rows] = grouped
+        attended = _attend_grid(grid, keys, values, self._mask, scaling)
+        if not self._in_slot_order:
+            attended = attended[self._rows]
+        return attended.reshape(query.shape)
+
+
+def _attend_grid(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float) -> Tensor:
+    """Few queries each over many keys: [B, kv_heads, n, d] over [B, kv_heads, L, d], `mask` [B, 1, 1, L].
+
+    On a CPU, two batched products take half to two thirds of the time of the fused kernel, which is made for
+    many queries (`docs/log.md`).
+    """
+    if query.device.type != "cpu":
+        return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=scaling)
+    scores = torch.matmul(query * scaling, keys.transpose(2, 3)).masked_fill_(~mask, -torch.inf)
+    return torch.matmul(torch.softmax(scores, -1), values)
 
 
 def _attend_prompt(query: Tensor, keys: Tensor, values: Tensor, past: int, scaling: float) -> Tensor:

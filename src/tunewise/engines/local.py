@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
 from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
 from pathlib import Path
@@ -18,26 +17,26 @@ import torch
 from torch import Tensor
 
 from tunewise.chat.packing import pack_examples
-from tunewise.chat.template import TEMPLATE_FILE, ChatTemplate, TokenizedExample
-from tunewise.engines.answers import LocalAnswers
+from tunewise.chat.template import ChatTemplate
+from tunewise.engines.adapter_store import AdapterStore
+from tunewise.engines.answers import QueuedAnswers
 from tunewise.engines.base import Delta
+from tunewise.engines.decoder import logits_of, open_decoder
+from tunewise.engines.grammar import Grammars
 from tunewise.engines.kv_cache import CachedLayout, Chunk, KVCache
 from tunewise.engines.logprobs import TokenSpelling, token_logprob
-from tunewise.engines.sampling import choose, is_plain
+from tunewise.engines.prompts import Prompts
+from tunewise.engines.sampling import choose_tokens
+from tunewise.engines.scheduler import Scheduler
 from tunewise.engines.sequence import Sequence
-from tunewise.engines.slots import Slot, find_shared_prefix
-from tunewise.errors import ModelNotFoundError, OverloadedError, RequestError
-from tunewise.models.adapters import Adapter, add_adapter_rows, linear, load_adapter
+from tunewise.errors import OverloadedError, RequestError
+from tunewise.models.adapters import Adapter
 from tunewise.models.attention import PackedLayout
 from tunewise.models.base import LoadedModel
-from tunewise.records import ChatRequest, Completion, Message
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob
 
-MAX_SLOTS = 64
-"""Sequences that decode together. More would wait longer for their first token and gain little speed."""
-MAX_STEP_TOKENS = 768
-"""Tokens computed in one step; longer prompts are cut into chunks, so that others keep decoding."""
-CACHE_BYTES = 2 * 2**30
-"""The key/value cache grows up to this."""
+ADAPTER_BYTES = 2**30
+"""Adapters stay in memory up to this."""
 MAX_WAITING = 256
 """Requests that wait for a slot, before more of them are refused."""
 
@@ -54,9 +53,15 @@ class LocalEngine:
     """
 
     def __init__(
-        self, loaded: LoadedModel, *, own_thread: bool = False, max_waiting: int = MAX_WAITING
+        self,
+        loaded: LoadedModel,
+        *,
+        own_thread: bool = False,
+        max_waiting: int = MAX_WAITING,
+        adapter_bytes: int = ADAPTER_BYTES,
     ) -> None:
         self.base_id = loaded.base.name
+        self.precision = str(loaded.model.dtype).removeprefix("torch.")
         self._loaded = loaded
         self._model = loaded.model
         config = self._model.config
@@ -64,14 +69,19 @@ class LocalEngine:
         self._cache = KVCache(
             config.num_hidden_layers, config.num_key_value_heads, head_dim, self._model.dtype, loaded.device
         )
-        self._rows = add_adapter_rows(self._model)
-        self._adapters: dict[str, Adapter | None] = {self.base_id: None}
-        self._templates = {self.base_id: ChatTemplate(loaded.tokenizer, eos_ids=_eos_ids(self._model))}
-        self._slots = [Slot() for _ in range(MAX_SLOTS)]
-        self._waiting: deque[Sequence] = deque()
+        self._decoder = open_decoder(self._model)
+        self._adapters = AdapterStore(loaded.device, self._model.dtype, adapter_bytes)
+        self._prompts = Prompts(
+            self.base_id,
+            loaded.tokenizer,
+            self._model.generation_config.eos_token_id,
+            max_context=loaded.max_context,
+            vocab_size=config.vocab_size,
+        )
+        self._scheduler = Scheduler(self._cache)
         self._max_waiting = max_waiting
         self._spelling = TokenSpelling(loaded.tokenizer)
-        self._steps = 0
+        self._grammars = Grammars(loaded.tokenizer, config.vocab_size)
         self._changed = threading.Condition()
         self._model_lock = threading.Lock()
         self._closed = False
@@ -95,7 +105,7 @@ class LocalEngine:
                 except RequestError as error:
                     failed = Completion("", "error", 0, 0, 0.0, error=str(error))
                     answers.deliver(Delta("", failed, index=index))
-            answers.sequences = sequences
+            answers.parts = sequences
             self._submit(sequences)
             for delta in answers:
                 completions[delta.index] = delta.completion
@@ -105,33 +115,35 @@ class LocalEngine:
 
     def check(self, request: ChatRequest) -> None:
         """See `Engine`."""
-        self._encode(request)
+        self._prepare(request, 0, self._answers(1), streamed=False)
 
-    def stream(self, *requests: ChatRequest, whole: bool = False) -> LocalAnswers:
+    def stream(self, *requests: ChatRequest, whole: bool = False) -> QueuedAnswers:
         """See `Engine`. All or none are taken."""
         answers = self._answers(len(requests))
-        answers.sequences = [
+        sequences = [
             self._prepare(request, index, answers, streamed=not whole)
             for index, request in enumerate(requests)
         ]
-        self._submit(answers.sequences, may_refuse=True)
+        answers.parts = sequences
+        self._submit(sequences, may_refuse=True)
         return answers
 
     def score(self, model: str, messages: SequenceOf[Message], completion: str) -> list[float]:
         """See `Engine`."""
-        pack = pack_examples([self._encode_answered(model, messages, completion)], self._loaded.device)
+        example = self._template(model).encode_scored(messages, completion)
+        pack = pack_examples([example], self._loaded.device)
+        adapter = self._adapter(model)
         with self._model_lock, torch.inference_mode():
-            adapter = self._adapters[model]
-            self._rows.spans = [(adapter, 0, pack.num_tokens)] if adapter else []
+            self._decoder.rows.spans = [(adapter, 0, pack.num_tokens)] if adapter else []
             layout = PackedLayout(pack.lengths, self._loaded.device)
-            hidden = self._forward(pack.input_ids, pack.position_ids, layout)
-            logprobs = self._logits(hidden[pack.predicting]).float().log_softmax(-1)
+            hidden = self._decoder.forward(pack.input_ids[0], pack.position_ids[0], layout)
+            logprobs = logits_of(self._model, hidden[pack.predicting]).float().log_softmax(-1)
             scores: list[float] = logprobs.gather(1, pack.targets[:, None])[:, 0].tolist()
         return scores
 
     def token_ids(self, model: str, messages: SequenceOf[Message], completion: str) -> list[int]:
         """See `Engine`."""
-        return self._encode_answered(model, messages, completion).ids
+        return self._template(model).encode_scored(messages, completion).ids
 
     def count_tokens(self, model: str, messages: SequenceOf[Message]) -> int:
         """See `Engine`."""
@@ -139,38 +151,35 @@ class LocalEngine:
 
     def count_answer_tokens(self, model: str, answer: str) -> int:
         """See `Engine`."""
-        turn = [Message("user", ""), Message("assistant", answer)]
-        return sum(self._template(model).encode_example(turn).trained)
+        return self._template(model).count_answer_tokens(answer)
 
     def load(self, model: str, path: Path) -> None:
         """See `Engine`. The folder's own chat template, where it has one, is the model's."""
-        adapter = load_adapter(path, self._loaded.device, self._model.dtype)
-        own = path / TEMPLATE_FILE
-        source = own.read_text("utf-8") if own.is_file() else None
-        template = ChatTemplate(self._loaded.tokenizer, source, _eos_ids(self._model))
+        self._adapters.add(model, path)
         with self._changed:
-            self._adapters[model] = adapter
-            self._templates[model] = template
+            self._prompts.add(model, path)
+            self._scheduler.disown(model)
 
     def unload(self, model: str) -> None:
         """See `Engine`. Answers under way finish."""
         with self._changed:
-            self._template(model)
-            del self._adapters[model], self._templates[model]
-            for slot in self._slots:
-                if slot.model == model and slot.sequence is None:
-                    slot.ids = []
+            self._prompts.remove(model)
+            self._adapters.remove(model)
+            self._scheduler.disown(model)
 
     def models(self) -> list[str]:
         """See `Engine`."""
         with self._changed:
-            return list(self._adapters)
+            return self._prompts.models()
+
+    def rest(self) -> None:
+        """See `Engine`: it computes nothing unless it is asked."""
 
     def close(self) -> None:
         """Answer nothing more; requests under way fail."""
         with self._changed:
             self._closed = True
-            self._fail(RequestError("the engine was closed"))
+            self._scheduler.fail(RequestError("the engine was closed"))
             self._changed.notify()
         if self._thread is not None:
             self._thread.join()
@@ -178,71 +187,49 @@ class LocalEngine:
     # From a request to a queued sequence.
 
     def _template(self, model: str) -> ChatTemplate:
-        try:
-            return self._templates[model]
-        except KeyError:
-            raise ModelNotFoundError(f"the model {model!r} does not exist") from None
+        return self._prompts.of(model)
 
-    def _encode(self, request: ChatRequest) -> list[int]:
-        ids = self._template(request.model).encode_prompt(request.messages)
-        if len(ids) + request.max_tokens > self._loaded.max_context:
-            raise RequestError(
-                f"this prompt has {len(ids)} tokens and asks for up to {request.max_tokens} more, "
-                f"but the context of {request.model} holds {self._loaded.max_context}",
-                param="messages",
-            )
-        vocab_size = self._model.config.vocab_size
-        unknown = [token for token in request.logit_bias if not 0 <= token < vocab_size]
-        if unknown:
-            raise RequestError(
-                f"there is no token {unknown[0]}: ids of {request.model} are below {vocab_size}",
-                param="logit_bias",
-            )
-        return ids
-
-    def _encode_answered(
-        self, model: str, messages: SequenceOf[Message], completion: str
-    ) -> TokenizedExample:
-        """The prompt as it is sent, and the answer behind it as what is to be predicted."""
-        template = self._template(model)
-        prompt = template.encode_prompt(messages)
-        answer = template.encode_example([*messages, Message("assistant", completion)]).ids[len(prompt) :]
-        return TokenizedExample(prompt + answer, [False] * len(prompt) + [True] * len(answer))
+    def _adapter(self, model: str) -> Adapter | None:
+        return None if model == self.base_id else self._adapters.get(model)
 
     def _prepare(
-        self, request: ChatRequest, index: int, answers: LocalAnswers, *, streamed: bool
+        self, request: ChatRequest, index: int, answers: QueuedAnswers, *, streamed: bool
     ) -> Sequence:
-        ids = self._encode(request)
-        with self._changed:
-            stop_ids, adapter = self._template(request.model).stop_ids, self._adapters[request.model]
-        tokenizer, deliver = self._loaded.tokenizer, answers.deliver
-        return Sequence(request, ids, stop_ids, adapter, tokenizer, deliver, streamed=streamed, index=index)
+        ids, stop_ids = self._prompts.encode(request), self._template(request.model).stop_ids
+        return Sequence(
+            request,
+            ids,
+            self._prompts.longest_answer(request, len(ids)),
+            stop_ids,
+            self._adapter(request.model),
+            self._grammars.matcher(request, stop_ids),
+            self._loaded.tokenizer,
+            answers.deliver,
+            streamed=streamed,
+            index=index,
+        )
 
-    def _answers(self, num_requests: int) -> LocalAnswers:
+    def _answers(self, num_requests: int) -> QueuedAnswers:
         """Whoever waits for them computes, unless the engine's own thread does."""
-        return LocalAnswers(num_requests, self._turn if self._thread is None else None)
+        return QueuedAnswers(num_requests, self._turn if self._thread is None else None)
 
     def _submit(self, sequences: SequenceOf[Sequence], *, may_refuse: bool = False) -> None:
         with self._changed:
             if self._closed:
                 raise RequestError("the engine is closed")
-            if may_refuse:
-                self._refuse_if_overloaded()
-            self._waiting.extend(sequences)
+            waiting = self._scheduler.num_waiting()
+            # Who will find a free slot in the next step does not count as waiting.
+            if may_refuse and waiting - self._scheduler.num_free() >= self._max_waiting:
+                raise OverloadedError(f"{waiting} requests wait for this engine already: try again later")
+            self._scheduler.submit(sequences)
             self._changed.notify()
-
-    def _refuse_if_overloaded(self) -> None:
-        """Who will find a free slot in the next step does not count as waiting."""
-        num_waiting = sum(not sequence.cancelled for sequence in self._waiting)
-        if num_waiting - len(self._free_slots()) >= self._max_waiting:
-            raise OverloadedError(f"{num_waiting} requests wait for this engine already: try again later")
 
     # What computes.
 
     def _work(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._waiting or self._running())
+                self._changed.wait_for(lambda: self._closed or self._scheduler.has_work())
                 if self._closed:
                     return
             self._turn()
@@ -251,109 +238,24 @@ class LocalEngine:
         """Admit what waits and compute one step."""
         with self._model_lock:
             with self._changed:
-                self._admit()
+                self._scheduler.admit()
             try:
                 with torch.inference_mode():
                     self._step()
             except Exception as error:  # Whoever else waits for an answer of this step must hear of it.
                 with self._changed:
-                    self._fail(error)
+                    self._scheduler.fail(error)
 
     def _step(self) -> None:
-        """Choose, compute, deliver."""
-        chunks = self._schedule()
+        """Schedule, compute, choose, deliver."""
+        chunks = self._scheduler.schedule()
         if not chunks:
             return
         logits = self._compute(chunks)
-        ready = [sequence for sequence, chunk in chunks if chunk.end == len(sequence.ids)]
-        likeliest = logits.argmax(-1).tolist()
-        for row, sequence in enumerate(ready):
-            request, token = sequence.request, likeliest[row]
-            if not is_plain(request):
-                token = choose(logits[row], request, sequence.generated, sequence.generator)
-            logprob = None
-            if request.top_logprobs is not None:
-                logprob = token_logprob(logits[row], token, request.top_logprobs, self._spelling)
-            if sequence.append(token, logprob):
-                self._release(sequence)
-
-    def _running(self) -> list[Sequence]:
-        return [slot.sequence for slot in self._slots if slot.sequence is not None]
-
-    def _admit(self) -> None:
-        """Give waiting sequences slots, in order, while there is room for them."""
-        for sequence in self._running():
-            if sequence.cancelled:
-                self._release(sequence)
-        postponed: list[Sequence] = []
-        while self._waiting:
-            sequence = self._waiting.popleft()
-            if sequence.cancelled:
-                continue
-            if not self._place(sequence):
-                postponed.append(sequence)
-                if self._free_slots() == []:
-                    break
-        self._waiting.extendleft(reversed(postponed))
-
-    def _free_slots(self) -> list[int]:
-        return [index for index, slot in enumerate(self._slots) if slot.sequence is None]
-
-    def _place(self, sequence: Sequence) -> bool:
-        """Put a sequence into a slot, with the longest beginning that some slot holds already.
-
-        Says no when there is no room, or when another sequence is just computing a beginning that this one
-        could copy as soon as it is done.
-        """
-        free = self._free_slots()
-        if not free or not self._fits(sequence):
-            return False
-        prefix = find_shared_prefix(self._slots, sequence)
-        if prefix.is_growing:
-            return False
-        target = (
-            prefix.source
-            if prefix.source in free
-            else min(free, key=lambda i: (bool(self._slots[i].ids), self._slots[i].last_used, i))
-        )
-        self._cache.reserve(target + 1, sequence.max_length)
-        if prefix.num_tokens:
-            self._cache.copy_prefix(prefix.source, target, prefix.num_tokens)
-            sequence.num_cached = prefix.num_tokens
-        slot = self._slots[target]
-        slot.sequence, slot.model, slot.ids = sequence, sequence.request.model, []
-        sequence.start(target)
-        return True
-
-    def _fits(self, sequence: Sequence) -> bool:
-        """Whether the cache stays within its bytes; a sequence that runs alone always fits."""
-        running = self._running()
-        longest = max([sequence.max_length, self._cache.states.shape[4], *(s.max_length for s in running)])
-        slots = max([1, *(s.slot + 1 for s in running)], default=1)
-        return not running or (slots + 1) * longest * self._cache.bytes_per_token <= CACHE_BYTES
-
-    def _release(self, sequence: Sequence) -> None:
-        """Free the slot; what it holds stays usable as the beginning of another prompt."""
-        slot = self._slots[sequence.slot]
-        slot.sequence, slot.ids, slot.last_used = None, sequence.ids[: sequence.num_cached], self._steps
-
-    def _schedule(self) -> list[tuple[Sequence, Chunk]]:
-        """The tokens of this step: one of each decoding sequence, and as much of the prompts as fits.
-
-        Ordered by model, so that each adapter's tokens lie side by side.
-        """
-        self._steps += 1
-        running = self._running()
-        budget = MAX_STEP_TOKENS - sum(1 for s in running if len(s.ids) - s.num_cached == 1)
-        chunks = []
-        for sequence in running:
-            missing = len(sequence.ids) - sequence.num_cached
-            size = missing if missing == 1 else min(missing, budget)
-            if size > 0:
-                start = sequence.num_cached
-                chunks.append((sequence, Chunk(sequence.slot, start, start + size)))
-                budget -= size if missing > 1 else 0
-        return sorted(chunks, key=lambda item: (item[0].request.model, item[0].slot))
+        ready = [sequence for sequence, _ in chunks if sequence.num_cached == len(sequence.ids)]
+        for sequence, token, row in zip(ready, choose_tokens(logits, ready), logits, strict=True):
+            if sequence.append(token, self._logprob(sequence.request, token, row)):
+                self._scheduler.release(sequence)
 
     def _compute(self, chunks: SequenceOf[tuple[Sequence, Chunk]]) -> Tensor:
         """Run the model over all chunks; logits for those that reach the end of their sequence."""
@@ -372,27 +274,11 @@ class LocalEngine:
                 spans.append((sequence.adapter, first, len(ids)))
             sequence.num_cached = chunk.end
         layout = CachedLayout(self._cache, [chunk for _, chunk in chunks])
-        self._rows.spans = spans
-        hidden = self._forward(torch.tensor([ids], device=device), layout.position_ids, layout)
-        return self._logits(hidden[torch.tensor(ends, dtype=torch.long, device=device)])
+        self._decoder.rows.spans = spans
+        hidden = self._decoder.forward(torch.tensor(ids, device=device), layout.position_ids, layout)
+        return logits_of(self._model, hidden[torch.tensor(ends, dtype=torch.long, device=device)])
 
-    def _forward(self, ids: Tensor, positions: Tensor, layout: CachedLayout | PackedLayout) -> Tensor:
-        output = self._model.base_model(input_ids=ids, position_ids=positions, use_cache=False, layout=layout)
-        hidden: Tensor = output.last_hidden_state[0]
-        return hidden
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        head = self._model.get_output_embeddings()
-        return linear(hidden[None], head.weight, head.bias)[0]
-
-    def _fail(self, error: BaseException) -> None:
-        for sequence in [*self._running(), *self._waiting]:
-            sequence.deliver(error)
-        for slot in self._slots:
-            slot.clear()
-        self._waiting.clear()
-
-
-def _eos_ids(model: object) -> list[int]:
-    eos = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
-    return list(eos) if isinstance(eos, list | tuple) else [] if eos is None else [eos]
+    def _logprob(self, request: ChatRequest, token: int, logits: Tensor) -> TokenLogprob | None:
+        if request.top_logprobs is None:
+            return None
+        return token_logprob(logits, token, request.top_logprobs, self._spelling)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from typing import Any
 
 from torch import Tensor
@@ -58,3 +59,31 @@ def token_logprob(logits: Tensor, token: int, num_top: int, spelling: TokenSpell
         float(logprobs[token]),
         tuple(TokenLogprob(spelling.bytes_of(other), value) for other, value in top),
     )
+
+
+class AnswerLogprobs:
+    """The tokens of an answer under way, by where in its text they begin."""
+
+    def __init__(self) -> None:
+        self.tokens: list[TokenLogprob] = []
+        self._begins: list[int] = []
+        self._num_settled = 0
+        """Characters of the text so far that no later token can change."""
+        self._num_taken = 0
+
+    def add(self, token: TokenLogprob, text: str) -> None:
+        """The next token; `text` is the answer up to and with it."""
+        self.tokens.append(token)
+        self._begins.append(self._num_settled)
+        self._num_settled = len(text.rstrip("\ufffd"))
+
+    def cut(self, text: str) -> None:
+        """Forget the tokens that begin behind `text`, which is all that is left of the answer."""
+        del self.tokens[bisect_left(self._begins, len(text)) :]
+
+    def take(self, text: str | None = None) -> tuple[TokenLogprob, ...]:
+        """Those that begin in `text`, a beginning of the answer, or all, and were not taken before."""
+        end = len(self.tokens) if text is None else bisect_left(self._begins, len(text))
+        taken = tuple(self.tokens[self._num_taken : end])
+        self._num_taken = max(self._num_taken, end)
+        return taken

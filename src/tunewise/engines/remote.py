@@ -1,110 +1,54 @@
 """Asking any OpenAI-compatible endpoint (a hosted API, a vLLM server, another tunewise) as an engine.
 
-So a big hosted model, prompted, can be one of the rivals. The `openai` client sends, waits and retries;
-`generate` spreads its requests over a bounded number of threads.
+So a big hosted model, prompted, can be one of the rivals.
 """
 
 from __future__ import annotations
 
-import re
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal, NoReturn
+from typing import Any, NoReturn
 
-import openai
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from tunewise.engines.base import Delta
+from tunewise.engines.answers import QueuedAnswers
+from tunewise.engines.endpoint import Endpoint, Piece, Received, Usage, sampling_fields
 from tunewise.engines.remote_faults import Faults
 from tunewise.engines.remote_spec import RemoteSpec
-from tunewise.errors import EndpointError, RequestError, SpecError, TunewiseError
-from tunewise.records import ChatRequest, Completion, Message
-
-NO_KEY = "none"
-"""Sent where there is no key: the client insists on one, and an endpoint that asks for none ignores it."""
+from tunewise.errors import RequestError
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob
 
 
 class RemoteEngine:
     """An endpoint's models (implements `Engine`, as far as an endpoint can). Thread-safe.
 
-    It streams one request at a time. Texts go in and out, no tokens: `score`, `count_tokens` and
-    `count_answer_tokens` raise `RequestError`, and so do `load` and `unload`. Token counts are the endpoint's
-    own, and 0 where it gives none. Latency is from sending a request to its last byte, retries and the
-    waiting between them included.
-
-    The key goes to this endpoint in the Authorization header and nowhere else: no error, log or `repr` has
-    it.
+    Texts go in and out, no tokens: `score`, `token_ids`, `count_tokens` and `count_answer_tokens` raise
+    `RequestError`, and so do `load` and `unload`. Token counts are the endpoint's own, and 0 where it gives
+    none.
     """
+
+    precision = "unknown"
 
     def __init__(self, spec: RemoteSpec, *, api_key: str | None = None) -> None:
         """Asks nothing yet. Raises `SpecError` for a key that no header can carry."""
-        if api_key is not None and not re.fullmatch(r"[!-~]+", api_key):
-            raise SpecError("the key of the remote endpoint is empty or holds a space, a line break or such")
         self.base_id = spec.model
-        self._endpoint = spec.base_url
-        self._faults = Faults(spec, api_key)
-        self._client = openai.OpenAI(
-            base_url=spec.base_url,
-            api_key=api_key or NO_KEY,
-            timeout=spec.timeout_s,
-            max_retries=spec.max_retries,
-            # Said again here, as the client would let OPENAI_CUSTOM_HEADERS replace it.
-            default_headers={"Authorization": f"Bearer {api_key or NO_KEY}"},
-        )
-        # Read from the environment by the client; they are OpenAI's business, not any endpoint's.
-        self._client.organization = self._client.project = None
-        self._pool = ThreadPoolExecutor(spec.max_concurrency, thread_name_prefix="tunewise-remote")
-        self._closing = threading.Lock()
-        self._closed = False
+        self._dialect = ChatDialect()
+        self._endpoint = Endpoint(spec, self._dialect, Faults(spec, api_key), api_key=api_key)
 
     def generate(
         self, requests: Sequence[ChatRequest], on_done: Callable[[int], None] | None = None
     ) -> list[Completion]:
-        """See `Engine`. Whatever makes a request fail, the others go on, and its completion has `error` set.
-
-        `on_done` is called in the caller's thread. When it raises, requests that were not sent yet are not.
-        """
-        with self._closing:
-            self._check_open()
-            futures = [self._pool.submit(self._answer, request) for request in requests]
-        indices = {future: index for index, future in enumerate(futures)}
-        try:
-            for future in as_completed(futures):
-                future.result()
-                if on_done is not None:
-                    on_done(indices[future])
-            return [future.result() for future in futures]
-        finally:
-            for future in futures:
-                future.cancel()
+        """See `Endpoint`."""
+        return self._endpoint.generate(requests, on_done)
 
     def check(self, request: ChatRequest) -> None:
         """See `Engine`: what is wrong whoever is asked. Models and context are the endpoint's to know."""
-        self._check_open()
-        if not request.messages:
-            raise RequestError("there is no message to answer", param="messages")
-        if request.max_tokens < 1:
-            raise RequestError(f"max_tokens is {request.max_tokens}: give 1 or more", param="max_tokens")
-        if not 0 <= request.temperature <= 2:
-            raise RequestError(f"temperature is {request.temperature}: give 0 to 2", param="temperature")
-        if not 0 <= request.top_p <= 1:
-            raise RequestError(f"top_p is {request.top_p}: give 0 to 1", param="top_p")
-        try:
-            "".join([request.model, *request.stop, *(m.content for m in request.messages)]).encode()
-        except UnicodeEncodeError:
-            raise RequestError("half a surrogate pair is no character", param="messages") from None
+        self._endpoint.check_open()
+        self._dialect.body(request)
 
-    def stream(self, request: ChatRequest) -> Iterator[Delta]:
-        """See `Engine`. Sent when the first piece is asked for; closing hangs up, which frees the endpoint.
-
-        Raises like `check` at once, and `EndpointError` or `ModelNotFoundError` on the way; a stream that
-        ends before the answer did is an error too. Only its beginning is retried.
-        """
-        self.check(request)
-        return self._stream(request)
+    def stream(self, *requests: ChatRequest, whole: bool = False) -> QueuedAnswers:
+        """See `Endpoint`."""
+        return self._endpoint.stream(*requests, whole=whole)
 
     def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:  # noqa: ARG002
         """Not possible: chat endpoints give no probabilities of a text that they did not write."""
@@ -135,134 +79,127 @@ class RemoteEngine:
 
         Raises `EndpointError`. A cheap way to learn whether the endpoint and the key are any good.
         """
-        self._check_open()
-        with self._faults.explained():
-            # Not `models.list`, which trips over a page that is none before it can be checked.
-            listed = _Models.model_validate(self._client.get("/models", cast_to=object))
-        return sorted((model.id for model in listed.data), key=lambda name: name != self.base_id)
+        ids = [card.id for card in self._endpoint.models()]
+        return sorted(ids, key=lambda name: name != self.base_id)
+
+    def rest(self) -> None:
+        """See `Engine`: it holds nothing."""
 
     def close(self) -> None:
-        """Send nothing more: requests that wait fail, those under way are waited for."""
-        with self._closing:
-            self._closed = True
-        self._pool.shutdown()
-        self._client.close()
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise RequestError("the engine is closed")
+        """See `Endpoint`."""
+        self._endpoint.close()
 
     def _refuse(self, limit: str) -> NoReturn:
-        raise RequestError(f"the remote endpoint {self._endpoint} {limit}: use an engine of this machine")
-
-    def _answer(self, request: ChatRequest) -> Completion:
-        started = time.perf_counter()
-        try:
-            self.check(request)
-            with self._faults.explained(request.model):
-                reply = _Reply.model_validate(self._client.chat.completions.create(**_fields(request)))
-            choice = reply.choices[0]
-            return self._completion(choice.message.text, choice.finish_reason, reply.usage, started)
-        except TunewiseError as error:
-            return Completion("", "error", 0, 0, _ms_since(started), error=str(error))
-
-    def _stream(self, request: ChatRequest) -> Iterator[Delta]:
-        started = time.perf_counter()
-        texts: list[str] = []
-        finish_reason, usage = None, None
-        fields = _fields(request) | {"stream": True, "stream_options": {"include_usage": True}}
-        with self._faults.explained(request.model), self._client.chat.completions.create(**fields) as chunks:
-            for raw in chunks:
-                chunk = _Chunk.model_validate(raw)
-                usage = chunk.usage or usage
-                for choice in chunk.choices[:1]:
-                    finish_reason = choice.finish_reason or finish_reason
-                    if choice.delta is not None and choice.delta.text:
-                        texts.append(choice.delta.text)
-                        yield Delta(choice.delta.text)
-        if finish_reason is None:
-            raise EndpointError(f"{self._endpoint} ended the stream before the answer: ask again")
-        yield Delta("", self._completion("".join(texts), finish_reason, usage, started))
-
-    def _completion(
-        self, text: str, finish_reason: str | None, usage: _Usage | None, started: float
-    ) -> Completion:
-        """Servers have words of their own for an end of turn; what is neither that nor a cut is an error."""
-        if finish_reason in ("content_filter", "tool_calls", "function_call"):
-            raise EndpointError(f"{self._endpoint} gave no whole answer: it ended with {finish_reason}")
-        reason: Literal["stop", "length"] = "length" if finish_reason == "length" else "stop"
-        counts = usage or _Usage()
-        num_input, num_output = counts.prompt_tokens or 0, counts.completion_tokens or 0
-        return Completion(text, reason, num_input, num_output, _ms_since(started))
+        url = self._endpoint.url
+        raise RequestError(f"the remote endpoint {url} {limit}: use an engine of this machine")
 
 
-def _fields(request: ChatRequest) -> dict[str, Any]:
-    """The body to send. What asks for nothing is left out, as not every server knows every field."""
-    fields: dict[str, Any] = {
-        "model": request.model,
-        "messages": [{"role": m.role, "content": m.content} for m in request.messages],
-        "max_tokens": request.max_tokens,
-        "temperature": request.temperature,
-    }
-    if request.top_p != 1:
-        fields["top_p"] = request.top_p
-    if request.stop:
-        fields["stop"] = list(request.stop)
-    if request.seed is not None:
-        fields["seed"] = request.seed
-    return fields
+class ChatDialect:
+    """Messages in, a message out (implements `Dialect`)."""
+
+    route = "/chat/completions"
+
+    def body(self, request: ChatRequest) -> dict[str, Any]:
+        """See `Dialect`."""
+        _check(request)
+        fields = {
+            "model": request.model,
+            "messages": [{"role": m.role, "content": m.content} for m in request.messages],
+            **sampling_fields(request),
+        }
+        if request.top_logprobs is not None:
+            fields |= {"logprobs": True, "top_logprobs": request.top_logprobs}
+        return fields
+
+    def reader(self, request: ChatRequest) -> ChatDialect:  # noqa: ARG002
+        """See `Dialect`. It need not remember anything on the way."""
+        return self
+
+    def reply(self, raw: object) -> Piece:
+        """See `Reader`."""
+        reply = _Reply.model_validate(raw)
+        choice = reply.choices[0]
+        # Some leave the reason out of an answer that is whole.
+        return choice.piece(choice.message, choice.finish_reason or "stop", reply.usage)
+
+    def chunk(self, raw: object) -> Piece:
+        """See `Reader`."""
+        chunk = _Chunk.model_validate(raw)
+        if not chunk.choices:
+            return Piece(usage=chunk.usage)
+        choice = chunk.choices[0]
+        return choice.piece(choice.delta or _Text(), choice.finish_reason, chunk.usage)
 
 
-def _ms_since(started: float) -> float:
-    return (time.perf_counter() - started) * 1000
+def _check(request: ChatRequest) -> None:
+    """Raise what no server could answer; what else is wrong, each says itself."""
+    if not request.messages:
+        raise RequestError("there is no message to answer", param="messages")
+    if request.max_tokens is not None and request.max_tokens < 1:
+        raise RequestError(f"max_tokens is {request.max_tokens}: give 1 or more", param="max_tokens")
+    if not 0 <= request.temperature <= 2:
+        raise RequestError(f"temperature is {request.temperature}: give 0 to 2", param="temperature")
+    if not 0 <= request.top_p <= 1:
+        raise RequestError(f"top_p is {request.top_p}: give 0 to 1", param="top_p")
+    if any(message.role == "tool" or message.tool_calls for message in request.messages):
+        raise RequestError("calls of tools and their results cannot be passed on", param="messages")
+    try:
+        "".join([request.model, *request.stop, *(m.content for m in request.messages)]).encode()
+    except UnicodeEncodeError:
+        raise RequestError("half a surrogate pair is no character", param="messages") from None
 
 
-# What is read of a reply. The client builds its objects unchecked from whatever JSON came, or hands on the
-# text of a web page; these check the part that is used, and say nothing of the rest.
+# What is read of a reply. The client hands on whatever JSON came, or the text of a web page; these check the
+# part that is used, and say nothing of the rest.
 
 
-class _Received(BaseModel):
-    model_config = ConfigDict(from_attributes=True)
-
-
-class _Text(_Received):
+class _Text(Received):
     content: str | None = None
     refusal: str | None = None
     """The model's own words when it declines; an answer like any other."""
 
-    @property
-    def text(self) -> str:
-        return self.content or self.refusal or ""
+
+class _TopLogprob(Received):
+    token: str
+    logprob: float
+    bytes: list[int] | None = None
+
+    def record(self, top: tuple[TokenLogprob, ...] = ()) -> TokenLogprob:
+        spelled = self.token.encode() if self.bytes is None else bytes(self.bytes)
+        return TokenLogprob(spelled, self.logprob, top)
 
 
-class _Usage(_Received):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+class _Logprob(_TopLogprob):
+    top_logprobs: list[_TopLogprob] = Field(default_factory=list)
 
 
-class _Choice(_Received):
+class _Logprobs(Received):
+    content: list[_Logprob] | None = None
+
+
+class _AnyChoice(Received):
+    finish_reason: str | None = None
+    logprobs: _Logprobs | None = None
+
+    def piece(self, text: _Text, finish_reason: str | None, usage: Usage | None) -> Piece:
+        tokens = (self.logprobs and self.logprobs.content) or []
+        logprobs = tuple(token.record(tuple(t.record() for t in token.top_logprobs)) for token in tokens)
+        return Piece(text.content or text.refusal or "", logprobs, finish_reason, usage)
+
+
+class _Choice(_AnyChoice):
     message: _Text
-    finish_reason: str | None = None
 
 
-class _Reply(_Received):
+class _Reply(Received):
     choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
+    usage: Usage | None = None
 
 
-class _ChunkChoice(_Received):
+class _ChunkChoice(_AnyChoice):
     delta: _Text | None = None
-    finish_reason: str | None = None
 
 
-class _Chunk(_Received):
+class _Chunk(Received):
     choices: list[_ChunkChoice]
-    usage: _Usage | None = None
-
-
-class _Model(_Received):
-    id: str
-
-
-class _Models(_Received):
-    data: list[_Model]
+    usage: Usage | None = None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import openai
@@ -18,9 +19,21 @@ MAX_QUOTED = 300
 class Faults:
     """Turns what the `openai` client raises into this package's errors."""
 
-    def __init__(self, spec: RemoteSpec, key: str | None) -> None:
+    def __init__(
+        self,
+        spec: RemoteSpec,
+        key: str | None,
+        *,
+        key_setting: str = "TUNEWISE_REMOTE_KEY",
+        no_route: str = "check base_url, which usually ends in /v1",
+        has_ended: Callable[[], str | None] = lambda: None,
+    ) -> None:
+        """`no_route` is the advice where a route is missing; `has_ended` says why a server is gone, if so."""
         self._spec = spec
         self._key = key
+        self._key_setting = key_setting
+        self._no_route = no_route
+        self._has_ended = has_ended
 
     @contextmanager
     def explained(self, model: str | None = None) -> Iterator[None]:
@@ -45,16 +58,15 @@ class Faults:
             case openai.APITimeoutError():
                 advice = "if it is only slow, raise timeout_s"
                 return EndpointError(f"{url} sent nothing for {self._spec.timeout_s:g} s: {advice}")
+            case openai.APIConnectionError() if (reason := self._has_ended()) is not None:
+                return EndpointError(reason)
             case openai.APIConnectionError():
-                cause = error.__cause__ or error
-                reason = self._quote(str(cause) or type(cause).__name__)
-                return EndpointError(f"the connection to {url} failed: {reason}")
+                return EndpointError(f"the connection to {url} failed: {self._quote(_cause_of(error))}")
             case openai.APIError():
                 return EndpointError(f"{url} broke its answer off: {self._said(error)}")
             case ValueError():
-                advice = "check base_url, which usually ends in /v1"
                 return EndpointError(
-                    f"{url} answered with something other than the OpenAI API's JSON: {advice}"
+                    f"{url} answered with something other than the OpenAI API's JSON: {self._no_route}"
                 )
             case _:
                 reason = self._quote(f"{type(error).__name__}: {error}")
@@ -67,16 +79,16 @@ class Faults:
             case 400 | 413 | 422:
                 return RequestError(line, param=error.param if isinstance(error.param, str) else None)
             case 401 | 403:
-                return EndpointError(f"{line}; check the key in TUNEWISE_REMOTE_KEY")
+                return EndpointError(f"{line}; check the key in {self._key_setting}")
             case 404 if model is not None and _is_about_the_model(error, said):
                 known = f"choose a model that GET {self._spec.base_url}/models lists"
                 return ModelNotFoundError(f"{line}; {known}")
-            case 404:
-                return EndpointError(f"{line}; check base_url, which usually ends in /v1")
+            case 404 if _is_about_the_route(error):
+                return EndpointError(f"{line}; {self._no_route}")
             case 429:
                 return EndpointError(f"{line}; ask again later, or with a smaller max_concurrency")
-            case _:
-                return EndpointError(line)
+            case status:
+                return EndpointError(line, status=status)
 
     def _said(self, error: openai.APIError) -> str:
         """The endpoint's own words: the message of an OpenAI error body, else whatever it sent."""
@@ -97,3 +109,20 @@ def _is_about_the_model(error: openai.APIStatusError, said: str) -> bool:
     """OpenAI names it in `code`, newer vLLM in `param`, others in words only; the rest is a wrong route."""
     in_words = re.search(r"\bmodel\b", said, re.IGNORECASE) is not None
     return error.code == "model_not_found" or error.param == "model" or in_words
+
+
+def _is_about_the_route(error: openai.APIStatusError) -> bool:
+    """OpenAI has a code for it; a server that does not speak its language sends no error object."""
+    return error.code == "unknown_url" or not (isinstance(error.body, dict) and "message" in error.body)
+
+
+def _cause_of(error: BaseException) -> str:
+    """What is at the bottom of an error, in the operating system's words where they are plainer."""
+    if isinstance(error, BaseExceptionGroup):  # One for each address of the host.
+        return _cause_of(error.exceptions[-1])
+    deeper = error.__cause__ or error.__context__
+    if deeper is not None:
+        return _cause_of(deeper)
+    if isinstance(error, ConnectionError) and error.errno is not None:
+        return os.strerror(error.errno)
+    return str(error) or type(error).__name__

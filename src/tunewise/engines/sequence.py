@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import secrets
 import time
-from bisect import bisect_left
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from tokenizers.decoders import DecodeStream
 
 from tunewise.engines.base import Delta
+from tunewise.engines.grammar import Matcher
+from tunewise.engines.logprobs import AnswerLogprobs
+from tunewise.engines.tool_calls import ToolCallDeltas
 from tunewise.models.adapters import Adapter
 from tunewise.records import ChatRequest, Completion, TokenLogprob
 
@@ -21,8 +25,10 @@ class Sequence:
         self,
         request: ChatRequest,
         prompt_ids: list[int],
+        max_tokens: int,
         stop_ids: frozenset[int],
         adapter: Adapter | None,
+        matcher: Matcher | None,
         tokenizer: Any,
         deliver: Callable[[Delta | BaseException], None],
         *,
@@ -31,27 +37,34 @@ class Sequence:
     ) -> None:
         self.request = request
         self.adapter = adapter
+        self.matcher = matcher
         self.ids = list(prompt_ids)
         self.num_prompt = len(prompt_ids)
+        self.max_length = len(prompt_ids) + max_tokens
+        """The most tokens that this sequence can come to."""
         self.num_cached = 0
         """How many of `ids` have their keys and values in the cache."""
         self.slot = -1
         self.cancelled = False
-        self.deliver = deliver
+        self.deliver = ToolCallDeltas(deliver) if request.tools else deliver
         self._stop_ids = stop_ids
         self._tokenizer = tokenizer
+        self.is_plain = matcher is None and not (
+            request.temperature or request.presence_penalty or request.frequency_penalty or request.logit_bias
+        )
+        """Whether it takes the likeliest token as it is."""
         self._incremental = streamed or bool(request.stop)
         self._streamed = streamed
         self._index = index
+        self._num_output = 0
+        """Tokens of the answer and its end of turn."""
         self._sent = ""
-        self._num_settled = 0
-        """Characters of the text so far that no later token can change."""
-        self._logprobs: list[TokenLogprob] = []
-        self._begins: list[int] = []
-        """Where in the text each of `_logprobs` begins; known where the text is made on the way."""
-        self._num_logprobs_sent = 0
+        self._settled = ""
+        """The text so far that no later token can change, where it is made on the way."""
+        self._decoding = DecodeStream(skip_special_tokens=True)
+        self._logprobs = AnswerLogprobs()
         self._started = 0.0
-        seed = request.seed if request.seed is not None else torch.seed() % 2**31
+        seed = request.seed if request.seed is not None else secrets.randbits(31)
         self.generator = torch.Generator().manual_seed(seed)
 
     def start(self, slot: int) -> None:
@@ -59,10 +72,9 @@ class Sequence:
         self.slot = slot
         self._started = time.perf_counter()
 
-    @property
-    def max_length(self) -> int:
-        """The most tokens that this sequence can come to."""
-        return self.num_prompt + self.request.max_tokens
+    def cancel(self) -> None:
+        """Nobody waits for it any more; the engine leaves it out from its next step on."""
+        self.cancelled = True
 
     @property
     def generated(self) -> list[int]:
@@ -71,62 +83,63 @@ class Sequence:
 
     def append(self, token: int, logprob: TokenLogprob | None = None) -> bool:
         """Take the next token, hand out what text it completes, and say whether the answer is over."""
+        self._num_output += 1
+        problem = None if self.matcher is None else self.matcher.consume(token)
+        if problem is not None:
+            self._logprobs.cut("")
+            return self._finish("error", "", error=problem)
         if token in self._stop_ids:
             return self._finish("stop", self._text())
         self.ids.append(token)
-        text = self._text() if self._incremental else ""
+        if self._incremental:
+            self._settled += self._decoding.step(self._tokenizer.backend_tokenizer, token) or ""
         if logprob is not None:
-            self._logprobs.append(logprob)
-            self._begins.append(self._num_settled)
-            self._num_settled = len(text.rstrip("\ufffd"))
+            self._logprobs.add(logprob, self._settled)
         for stop in self.request.stop:
-            if stop in text:
-                cut = text[: text.index(stop)]
-                del self._logprobs[self._num_beginning_in(cut) :]
+            if stop in self._settled:
+                cut = self._settled[: self._settled.index(stop)]
+                self._logprobs.cut(cut)
                 return self._finish("stop", cut)
+        if self.matcher is not None and self.matcher.is_over:
+            return self._finish("stop", self._text())
         if len(self.ids) >= self.max_length:
-            return self._finish("length", text if self._incremental else self._text())
+            return self._finish("length", self._text())
         if self._streamed:
-            shown = text[: len(text) - self._held_back(text)]
-            self._send(shown, self._num_beginning_in(shown))
+            shown = self._settled[: len(self._settled) - self._held_back()]
+            self._send(shown, self._logprobs.take(shown))
         return False
 
-    def _finish(self, reason: str, text: str) -> bool:
-        self._send(text, len(self._logprobs))
-        latency_ms = (time.perf_counter() - self._started) * 1000
-        num_output = len(self.ids) - self.num_prompt + (reason == "stop" and not self.request.stop)
+    def _finish(
+        self, reason: Literal["stop", "length", "error"], text: str, error: str | None = None
+    ) -> bool:
+        self._send(text, self._logprobs.take())
         completion = Completion(
             text,
-            "stop" if reason == "stop" else "length",
+            reason,
             self.num_prompt,
-            num_output,
-            latency_ms,
-            logprobs=tuple(self._logprobs),
+            self._num_output,
+            latency_ms=(time.perf_counter() - self._started) * 1000,
+            error=error,
+            logprobs=tuple(self._logprobs.tokens),
         )
         self.deliver(Delta("", completion, index=self._index))
         return True
 
-    def _send(self, text: str, num_logprobs: int) -> None:
-        """Hand out what is new of `text`, with those of the first `num_logprobs` tokens that are new."""
-        if self._streamed and (len(text) > len(self._sent) or num_logprobs > self._num_logprobs_sent):
-            logprobs = tuple(self._logprobs[self._num_logprobs_sent : num_logprobs])
+    def _send(self, text: str, logprobs: tuple[TokenLogprob, ...]) -> None:
+        """Hand out what is new of `text`, with the tokens that begin there."""
+        if self._streamed and (len(text) > len(self._sent) or logprobs):
             self.deliver(Delta(text[len(self._sent) :], logprobs=logprobs, index=self._index))
-            self._sent, self._num_logprobs_sent = text, num_logprobs
-
-    def _num_beginning_in(self, text: str) -> int:
-        """How many tokens begin before the end of `text`, a beginning of the text so far."""
-        return bisect_left(self._begins, len(text))
+            self._sent = text
 
     def _text(self) -> str:
         return str(self._tokenizer.decode(self.generated, skip_special_tokens=True))
 
-    def _held_back(self, text: str) -> int:
-        """How much of the end may still change: half a character, or the beginning of a stop string."""
-        if text.endswith("\ufffd"):
-            return len(text) - len(text.rstrip("\ufffd"))
-        longest = 0
-        for stop in self.request.stop:
-            for size in range(1, len(stop)):
-                if text.endswith(stop[:size]):
-                    longest = max(longest, size)
-        return longest
+    def _held_back(self) -> int:
+        """How much of the end may turn out to be the beginning of a stop string."""
+        sizes = (
+            size
+            for stop in self.request.stop
+            for size in range(1, len(stop))
+            if self._settled.endswith(stop[:size])
+        )
+        return max(sizes, default=0)

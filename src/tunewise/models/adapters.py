@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import save
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from tunewise.errors import ModelUnavailableError
@@ -20,17 +20,22 @@ WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
 _PREFIX = "base_model.model."
 
-FEWEST_ROWS, MOST_ROWS = 4, 48
-"""Between these, `linear` multiplies from the left."""
+MOST_ROWS = 256
+"""Up to this many, `linear` multiplies from the left."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class Adapter:
-    """LoRA matrices by the path of the linear layer they belong to."""
+    """LoRA matrices by the path of the linear layer they belong to. Each one is equal to itself only."""
 
     layers: dict[str, tuple[Tensor, Tensor]]
     """Path -> (A [rank, in_features], B [out_features, rank]); the scale stands apart."""
     scale: float
+
+    @property
+    def num_bytes(self) -> int:
+        """What its matrices take."""
+        return sum(matrix.nbytes for pair in self.layers.values() for matrix in pair)
 
 
 def save_adapter(
@@ -61,12 +66,20 @@ def save_adapter(
     write_json(folder / CONFIG_FILE, config)
 
 
+def adapter_rank(folder: Path) -> int:
+    """The rank of the adapter in a folder. Raises `ModelUnavailableError` if that cannot be read."""
+    try:
+        return int(json.loads((folder / CONFIG_FILE).read_text("utf-8"))["r"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelUnavailableError(f"no readable adapter in {folder}: {error}") from error
+
+
 def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adapter:
     """Read a PEFT LoRA folder. Raises `ModelUnavailableError` if it is missing, damaged or no LoRA."""
     try:
         config = json.loads((folder / CONFIG_FILE).read_text("utf-8"))
-        with safe_open(folder / WEIGHTS_FILE, framework="pt") as file:
-            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        # Not `safe_open`, which leaks a few bytes with every tensor that is read.
+        tensors = load((folder / WEIGHTS_FILE).read_bytes())
     except (OSError, ValueError) as error:
         raise ModelUnavailableError(f"no readable adapter in {folder}: {error}") from error
     except Exception as error:  # safetensors raises its own type, which is no ValueError.
@@ -88,17 +101,6 @@ def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adap
     return Adapter(layers, float(config["lora_alpha"]) / int(config["r"]))
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """W x + b for inference, [1, T, in_features] to [1, T, out_features].
-
-    On a CPU, W x^T is up to twice as fast as x W^T for the few rows of a decoding step (`docs/log.md`).
-    """
-    if x.device.type != "cpu" or not FEWEST_ROWS <= x.shape[1] <= MOST_ROWS:
-        return F.linear(x, weight, bias)
-    y = (weight @ x[0].t()).t().contiguous()
-    return (y if bias is None else y.add_(bias))[None]
-
-
 @dataclass(slots=True)
 class AdapterRows:
     """Which rows of the batch under way each adapter applies to; shared by all layers of a model."""
@@ -107,32 +109,85 @@ class AdapterRows:
     """(adapter, first row, end row) over the packed tokens; rows in no span are the base's own."""
 
 
-class AdaptedLinear(nn.Module):
-    """A linear layer that adds to each row the update of the adapter the row belongs to."""
+class AdaptedLinear:
+    """Linear layers that read the same input, as one product, plus the updates of each row's adapter.
 
-    def __init__(self, base: nn.Linear, name: str, rows: AdapterRows) -> None:
-        super().__init__()
-        self.base = base
-        self.name = name
-        self.rows = rows
+    One large product is faster than several small ones. The layers' weights become views of one tensor, so
+    that nothing is kept twice.
+    """
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[1, T, in_features] to [1, T, out_features]."""
-        y = linear(x, self.base.weight, self.base.bias)
-        for adapter, start, end in self.rows.spans:
-            pair = adapter.layers.get(self.name)
-            if pair is not None:
-                a, b = pair
-                y[0, start:end].addmm_(x[0, start:end] @ a.t(), b.t(), alpha=adapter.scale)
+    def __init__(self, members: Mapping[str, nn.Linear], rows: AdapterRows) -> None:
+        """`members` by path. All have a bias or none has."""
+        self._rows = rows
+        self._columns: dict[str, slice] = {}
+        weights = [member.weight.data for member in members.values()]
+        self._weight = torch.cat(weights) if len(weights) > 1 else weights[0]
+        end = 0
+        for name, member in members.items():
+            self._columns[name] = slice(end, end := end + member.out_features)
+            member.weight.data = self._weight[self._columns[name]]
+        self._updates: WeakKeyDictionary[Adapter, _Update | None] = WeakKeyDictionary()
+        biases = [member.bias for member in members.values() if _has_bias(member)]
+        self._bias = torch.cat([bias.data for bias in biases]) if biases else None
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """[T, in_features] to [T, out_features of all members, in their order]."""
+        y = linear(x, self._weight, self._bias)
+        for adapter, start, end in self._rows.spans:
+            update = self._update_of(adapter)
+            if update is not None:
+                low, rows = x[start:end] @ update.a, y[start:end]
+                for columns, ranks, b in update.parts:
+                    rows[:, columns].addmm_(low[:, ranks], b, alpha=adapter.scale)
         return y
 
+    def _update_of(self, adapter: Adapter) -> _Update | None:
+        if adapter not in self._updates:
+            self._updates[adapter] = _join(adapter, self._columns)
+        return self._updates[adapter]
 
-def add_adapter_rows(model: nn.Module) -> AdapterRows:
-    """Wrap every linear layer except the output head, in place; returns the handle that steers them all."""
-    rows = AdapterRows()
-    head = getattr(model, "get_output_embeddings", lambda: None)()
-    found = [(n, m) for n, m in model.named_modules() if isinstance(m, nn.Linear) and m is not head]
-    for name, linear in found:
-        parent, _, child = name.rpartition(".")
-        setattr(model.get_submodule(parent), child, AdaptedLinear(linear, name, rows))
-    return rows
+
+@dataclass(frozen=True, slots=True)
+class _Update:
+    """What an adapter adds to the members of one `AdaptedLinear`."""
+
+    a: Tensor
+    """[in_features, rank of all members], so that their inputs are reduced in one product."""
+    parts: list[tuple[slice, slice, Tensor]]
+    """For each member that has an update: its outputs, its share of `a`, and B [rank, out_features]."""
+
+
+def _join(adapter: Adapter, columns: Mapping[str, slice]) -> _Update | None:
+    names = [name for name in columns if name in adapter.layers]
+    if not names:
+        return None
+    joined = torch.cat([adapter.layers[name][0] for name in names])
+    parts, end = [], 0
+    for name in names:
+        a, b = adapter.layers[name]
+        ranks = slice(end, end := end + len(a))
+        # A view of what was joined: nothing is kept twice.
+        adapter.layers[name] = joined[ranks], b
+        parts.append((columns[name], ranks, b.t()))
+    return _Update(joined.t(), parts)
+
+
+def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """W x + b for inference, [T, in_features] to [T, out_features].
+
+    On a CPU, W x^T is up to twice as fast as x W^T for the few rows of a decoding step (`docs/log.md`); what
+    comes of it is laid out column by column.
+    """
+    num_rows = len(x)
+    if x.device.type != "cpu" or num_rows > MOST_ROWS:
+        return F.linear(x, weight, bias)
+    if num_rows == 1:
+        # Two equal columns: the product of a matrix with one vector reads memory at half the speed.
+        x = torch.cat((x, x))
+    y = (weight @ x.t()).t()[:num_rows]
+    return y if bias is None else y.add_(bias)
+
+
+def _has_bias(layer: nn.Linear) -> bool:
+    # The declared type of `bias` does not say that it may be None.
+    return getattr(layer, "bias", None) is not None

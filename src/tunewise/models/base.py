@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tunewise.errors import ModelUnavailableError, SpecError
 from tunewise.models.embedded import EMBEDDED, EMBEDDED_NAME, prepare_embedded
@@ -85,7 +85,7 @@ def load_base(base: BaseModel, settings: Settings | None = None) -> LoadedModel:
     logging.disable_progress_bar()
 
     device = choose_device((settings or get_settings()).device)
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    dtype = getattr(torch, precision_on(device))
     try:
         tokenizer: Any = AutoTokenizer.from_pretrained(base.folder)
         model: Any = AutoModelForCausalLM.from_pretrained(
@@ -112,6 +112,11 @@ def choose_device(wanted: str | None) -> torch.device:
     if torch.cuda.is_available():
         return torch.device("cuda")
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def precision_on(device: torch.device) -> Literal["float32", "bfloat16"]:
+    """What this device computes well in."""
+    return "bfloat16" if device.type == "cuda" else "float32"
 
 
 def sha256_of_base(folder: Path) -> str:

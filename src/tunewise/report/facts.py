@@ -100,12 +100,13 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
             "rows": ("Rows compared", count),
             "tokens": ("Answer tokens compared", count),
             "ids_equal": ("Same tokens", plain),
+            "precision": ("Precision", str),
             "max_difference": ("Largest difference of a log-probability (nats)", plain),
             "mean_difference": ("Mean difference", plain),
             "tolerance": ("Tolerance", plain),
         },
     ),
-    ("spec", "Settings", {"seed": ("Seed", str)}),
+    ("spec", "Settings", {"seed": ("Seed", str), "engine": ("Engine", str)}),
     ("versions", "Versions", {}),
 )
 _DRAWN = {("training", "curve")}

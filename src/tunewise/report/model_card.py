@@ -107,8 +107,10 @@ def _parity(manifest: Mapping[str, Any]) -> str | None:
     passed, difference = look_up(manifest, "parity", "passed"), look_up(manifest, "parity", "max_difference")
     if passed is None:
         return None
-    seen = f", log-probabilities within {plain(difference)} nats" if is_number(difference) else ""
-    return f"{plain(passed)}{seen}" if passed else "no"
+    if not passed or not is_number(difference):
+        return "yes" if passed else "no"
+    precision = look_up(manifest, "parity", "precision")
+    return f"yes, log-probabilities within {plain(difference)} nats in {precision}"
 
 
 def _scores(verdict: Verdict) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import logging
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -23,14 +24,12 @@ from tunewise.engines.base import Answers, Delta, Engine
 from tunewise.records import Completion
 from tunewise.serve import wire
 from tunewise.serve.faults import SERVER_ERROR, Fault, fault_of, report_faults
+from tunewise.serve.formats import ToolCallDelta
 from tunewise.serve.models import ServedModels
 from tunewise.serve.threads import in_thread
 from tunewise.store.registry import Registry
 
 logger = logging.getLogger(__name__)
-
-DEFAULT_MAX_TOKENS = 512
-"""Length of an answer whose request sets no limit."""
 
 
 def create_app(
@@ -39,7 +38,6 @@ def create_app(
     *,
     base: str | None = None,
     api_key: str | None = None,
-    default_max_tokens: int = DEFAULT_MAX_TOKENS,
 ) -> FastAPI:
     """The API over `engine` and the models that `registry` knows, loaded into the engine on first use.
 
@@ -51,7 +49,7 @@ def create_app(
     served = ServedModels(engine, registry, base)
     keyed = [Depends(_key_check(api_key))] if api_key is not None else []
     app.include_router(_model_routes(served), prefix="/v1", dependencies=keyed)
-    app.include_router(_chat_routes(engine, served, default_max_tokens), prefix="/v1", dependencies=keyed)
+    app.include_router(_chat_routes(engine, served), prefix="/v1", dependencies=keyed)
 
     @app.get("/health")
     async def health() -> dict[str, str]:
@@ -86,19 +84,21 @@ def _model_routes(served: ServedModels) -> APIRouter:
     return router
 
 
-def _chat_routes(engine: Engine, served: ServedModels, default_max_tokens: int) -> APIRouter:
+def _chat_routes(engine: Engine, served: ServedModels) -> APIRouter:
     router = APIRouter()
 
     @router.post("/chat/completions", response_model=wire.ChatCompletion)
     async def create_chat_completion(
         body: wire.ChatCompletionRequest, request: Request
     ) -> wire.ChatCompletion | StreamingResponse:
-        choices = body.to_records(default_max_tokens)
+        choices = body.to_records()
         await served.make_ready(body.model)
         answers = await in_thread(partial(engine.stream, *choices, whole=not body.stream))
         reply = wire.Reply.to_model(body.model)
         if body.stream:
-            return ChatStream(reply, answers, len(choices), include_usage=body.include_usage)
+            return ChatStream(
+                reply, answers, len(choices), may_call=bool(body.tools), include_usage=body.include_usage
+            )
         async with _closing(answers, request.receive):
             deltas: list[Delta] = await in_thread(list, answers)
         completions = {delta.index: _succeeded(delta.completion) for delta in deltas if delta.completion}
@@ -134,17 +134,23 @@ def _succeeded(completion: Completion) -> Completion:
 
 
 class ChatStream(StreamingResponse):
-    """Server-sent events: each choice's role, the text, why it ended, what all cost if asked, `[DONE]`.
+    """Server-sent events: each choice's role, text and calls, why it ended, what all cost if asked, `[DONE]`.
 
     The choices come as the engine writes them, told apart by `index`. An error on the way is an event of
     its own, after which the stream ends without `[DONE]`. However the response ends, a client that hung up
     included, the engine's answers are closed, which frees their places.
     """
 
-    def __init__(self, reply: wire.Reply, answers: Answers, num_choices: int, *, include_usage: bool) -> None:
+    def __init__(
+        self, reply: wire.Reply, answers: Answers, num_choices: int, *, may_call: bool, include_usage: bool
+    ) -> None:
         self._reply = reply
         self._answers = answers
         self._num_choices = num_choices
+        self._num_calls: Counter[int] = Counter()
+        """Of each choice, so far."""
+        # An answer that turns out to be nothing but calls has no content, not even an empty one.
+        self._beginning = wire.Delta(role="assistant", content=None if may_call else "")
         self._include_usage = include_usage
         self._first: Delta | None = None
         # Proxies are told to pass events on as they come.
@@ -162,7 +168,7 @@ class ChatStream(StreamingResponse):
         try:
             completions: list[Completion] = []
             for index in range(self._num_choices):
-                yield _event(self._reply.chunk(index, wire.Delta(role="assistant", content="")))
+                yield _event(self._reply.chunk(index, self._beginning))
             delta = self._first
             while delta is not None:
                 for chunk in self._chunks(delta):
@@ -181,8 +187,12 @@ class ChatStream(StreamingResponse):
 
     def _chunks(self, delta: Delta) -> Iterator[wire.ChatCompletionChunk]:
         if delta.text or delta.logprobs:
-            content = wire.Delta(content=delta.text)
+            content = wire.Delta(content=delta.text) if delta.text else wire.Delta()
             yield self._reply.chunk(delta.index, content, logprobs=delta.logprobs)
+        for call in delta.tool_calls:
+            called = wire.Delta(tool_calls=[ToolCallDelta.at(self._num_calls[delta.index], call)])
+            self._num_calls[delta.index] += 1
+            yield self._reply.chunk(delta.index, called)
         if delta.completion is not None:
             finish_reason = _succeeded(delta.completion).finish_reason
             yield self._reply.chunk(delta.index, wire.Delta(), finish_reason)

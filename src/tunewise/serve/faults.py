@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tunewise.errors import (
+    EndpointError,
     ModelNotFoundError,
     ModelUnavailableError,
     OverloadedError,
@@ -62,7 +63,7 @@ def fault_of(error: Exception) -> Fault:
         case HTTPException():
             return Fault(error.status_code, str(error.detail), headers=dict(error.headers or {}))
         case RequestError():
-            return Fault(400, str(error), param=error.param)
+            return Fault(400, str(error), param=error.param, code=error.code)
         case ModelNotFoundError():
             return Fault(404, str(error), param="model", code="model_not_found")
         case ModelUnavailableError():
@@ -73,6 +74,8 @@ def fault_of(error: Exception) -> Fault:
         case OverloadedError():
             headers = {"retry-after": "1"}
             return Fault(429, str(error), type=RATE_LIMIT, code="rate_limit_exceeded", headers=headers)
+        case EndpointError():
+            return Fault(502, str(error), type=SERVER_ERROR, code="upstream_error")
         case TunewiseError():
             return Fault(400, str(error))
         case _:
@@ -85,8 +88,8 @@ def _validation_fault(error: dict[str, Any]) -> Fault:
     kind, reason = error["type"], error["msg"]
     if kind == "json_invalid":
         return Fault(400, f"The body is not valid JSON: {error['ctx']['error']}.")
-    place = (error.get("ctx") or {}).get("param", "")
-    for part in error["loc"][1:]:
+    place, param = "", (error.get("ctx") or {}).get("param")
+    for part in [*error["loc"][1:], *([param] if param else [])]:
         place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
     place = place.encode(errors="replace").decode()  # An unknown field's name may be no proper text.
     match kind:

@@ -1,8 +1,8 @@
 """The OpenAI chat schema: what clients may send, and what they get back.
 
 The source is OpenAI's public API description. Three rules decide a field's fate: one that is honoured is
-typed here; one that cannot change the answer is accepted; any other is refused by name unless its value
-asks for nothing (`tools: []`), as an answer that quietly ignores what was asked is worse than none.
+typed here; one that cannot change the answer is accepted; any other is refused by name unless its value asks
+for nothing (`modalities: ["text"]`), as an answer that quietly ignores what was asked is worse than none.
 """
 
 from __future__ import annotations
@@ -15,47 +15,22 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal, Self, cast
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from tunewise.records import ChatRequest, Completion, Message, ModelRecord, TokenLogprob
+from tunewise.serve.fields import Received, Text, join_text_parts, only
+from tunewise.serve.formats import (
+    AnswerToolCall,
+    ReceivedTool,
+    ReceivedToolCall,
+    ResponseFormat,
+    ToolCallDelta,
+    ToolChoice,
+)
 
 DEFAULT_TEMPERATURE = 1.0
 """What OpenAI documents for a request that names none."""
-
-
-def _only(*neutral: Any) -> AfterValidator:
-    """Refuse every value but null and these, which ask for nothing."""
-
-    def refuse(value: Any) -> Any:
-        if value is None or value in neutral:
-            return value
-        raise PydanticCustomError("unsupported", "this is not supported here: leave it out")
-
-    return AfterValidator(refuse)
-
-
-def _join_text_parts(content: Any) -> Any:
-    """A list of text parts as one text, a part per line."""
-    if not isinstance(content, list):
-        return content
-    texts: list[str] = []
-    for part in content:
-        match part:
-            case {"type": "text", "text": str(text)}:
-                texts.append(text)
-            case _:
-                raise PydanticCustomError("unsupported", "only text parts are supported here")
-    return "\n".join(texts)
-
-
-def _encodable(text: str) -> str:
-    """JSON can spell half a surrogate pair; no tokenizer, file or reply can."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise PydanticCustomError("unicode", "half a surrogate pair is no character") from None
-    return text
 
 
 def _as_list(stop: Any) -> Any:
@@ -71,40 +46,54 @@ def _token_biases(biases: dict[str, Any]) -> dict[int, float]:
     return {int(token): float(bias) for token, bias in biases.items()}
 
 
-Text = Annotated[str, AfterValidator(_encodable)]
-
-
-class _Received(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class ReceivedMessage(_Received):
+class ReceivedMessage(Received):
     """One turn of the conversation. An answer of ours can be sent back as it came."""
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: Annotated[Text, BeforeValidator(_join_text_parts)]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: Annotated[Text | None, BeforeValidator(join_text_parts)] = None
+    """Null only beside calls."""
+    tool_calls: list[ReceivedToolCall] | None = None
+    tool_call_id: Text | None = None
     weight: Any = None
     """Means something in training rows only."""
-    name: Annotated[Any, _only()] = None
-    refusal: Annotated[Any, _only()] = None
-    annotations: Annotated[Any, _only([])] = None
-    audio: Annotated[Any, _only()] = None
-    function_call: Annotated[Any, _only()] = None
-    tool_calls: Annotated[Any, _only([])] = None
+    parsed: Any = None
+    """The official client's, where it parsed our answer."""
+    name: Annotated[Any, only()] = None
+    refusal: Annotated[Any, only()] = None
+    annotations: Annotated[Any, only([])] = None
+    audio: Annotated[Any, only()] = None
+    function_call: Annotated[Any, only()] = None
+
+    @model_validator(mode="after")
+    def _check_role(self) -> Self:
+        if self.tool_calls and self.role != "assistant":
+            raise PydanticCustomError("pair", "only an assistant calls", {"param": "tool_calls"})
+        if (self.tool_call_id is not None) != (self.role == "tool"):
+            raise PydanticCustomError(
+                "pair", "goes with the role tool, and only with that", {"param": "tool_call_id"}
+            )
+        if self.content is None and not self.tool_calls:
+            raise PydanticCustomError("missing", "there is no text", {"param": "content"})
+        return self
 
     def to_record(self) -> Message:
         """`developer` is what newer clients call `system`."""
-        return Message("system" if self.role == "developer" else self.role, self.content)
+        return Message(
+            "system" if self.role == "developer" else self.role,
+            self.content or "",
+            tool_calls=tuple(call.to_record() for call in self.tool_calls or ()),
+            tool_call_id=self.tool_call_id,
+        )
 
 
-class StreamOptions(_Received):
+class StreamOptions(Received):
     """How to stream."""
 
     include_usage: bool | None = None
     include_obfuscation: Any = None
 
 
-class ChatCompletionRequest(_Received):
+class ChatCompletionRequest(Received):
     """The body of `POST /v1/chat/completions`."""
 
     model: Text
@@ -126,17 +115,19 @@ class ChatCompletionRequest(_Received):
     logprobs: bool | None = None
     top_logprobs: int | None = Field(None, ge=0, le=20)
 
+    response_format: ResponseFormat | None = None
+    tools: list[ReceivedTool] | None = Field(None, max_length=128)
+    tool_choice: ToolChoice = None
+    parallel_tool_calls: bool | None = None
+
     # What asks for another answer than the engine gives.
-    tools: Annotated[Any, _only([])] = None
-    tool_choice: Annotated[Any, _only("none", "auto")] = None
-    functions: Annotated[Any, _only([])] = None
-    function_call: Annotated[Any, _only("none", "auto")] = None
-    response_format: Annotated[Any, _only({"type": "text"})] = None
-    modalities: Annotated[Any, _only(["text"])] = None
-    audio: Annotated[Any, _only()] = None
-    reasoning_effort: Annotated[Any, _only("none")] = None
-    verbosity: Annotated[Any, _only("medium")] = None
-    web_search_options: Annotated[Any, _only()] = None
+    functions: Annotated[Any, only([])] = None
+    function_call: Annotated[Any, only("none", "auto")] = None
+    modalities: Annotated[Any, only(["text"])] = None
+    audio: Annotated[Any, only()] = None
+    reasoning_effort: Annotated[Any, only("none")] = None
+    verbosity: Annotated[Any, only("medium")] = None
+    web_search_options: Annotated[Any, only()] = None
 
     # What cannot change the answer.
     user: Any = None
@@ -147,7 +138,6 @@ class ChatCompletionRequest(_Received):
     prompt_cache_key: Any = None
     prompt_cache_retention: Any = None
     prediction: Any = None
-    parallel_tool_calls: Any = None
 
     @model_validator(mode="after")
     def _check_pairs(self) -> Self:
@@ -159,6 +149,18 @@ class ChatCompletionRequest(_Received):
             )
         if self.top_logprobs and not self.logprobs:
             raise PydanticCustomError("pair", "only allowed when logprobs is true", {"param": "top_logprobs"})
+        if self.tool_choice not in (None, "none", "auto") and not self.tools:
+            raise PydanticCustomError("pair", "only allowed when there are tools", {"param": "tool_choice"})
+        return self
+
+    @model_validator(mode="after")
+    def _check_results(self) -> Self:
+        calls: set[str | None] = set()
+        for index, message in enumerate(self.messages):
+            calls |= {call.id for call in message.tool_calls or ()}
+            if message.role == "tool" and message.tool_call_id not in calls:
+                place = f"messages[{index}].tool_call_id"
+                raise PydanticCustomError("pair", "there is no such call before it", {"param": place})
         return self
 
     @property
@@ -166,19 +168,19 @@ class ChatCompletionRequest(_Received):
         """Whether a stream ends with what it cost."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
-    def to_records(self, default_max_tokens: int) -> list[ChatRequest]:
+    def to_records(self) -> list[ChatRequest]:
         """The same request as engines take it, once for each choice. Choice i has the seed + i."""
-        request = self._to_record(default_max_tokens)
+        request = self._to_record()
         seeds = [None if self.seed is None else self.seed + i for i in range(self.n or 1)]
         return [replace(request, seed=seed) for seed in seeds]
 
-    def _to_record(self, default_max_tokens: int) -> ChatRequest:
+    def _to_record(self) -> ChatRequest:
         greedy = self.top_p == 0  # A nucleus of nothing but the likeliest token.
         temperature = DEFAULT_TEMPERATURE if self.temperature is None else self.temperature
         return ChatRequest(
             model=self.model,
             messages=tuple(message.to_record() for message in self.messages),
-            max_tokens=self.max_completion_tokens or self.max_tokens or default_max_tokens,
+            max_tokens=self.max_completion_tokens or self.max_tokens,
             temperature=0.0 if greedy else temperature,
             top_p=self.top_p or 1.0,
             stop=tuple(self.stop or ()),
@@ -187,7 +189,25 @@ class ChatCompletionRequest(_Received):
             # Validated into what the record holds.
             logit_bias=cast(dict[int, float], self.logit_bias or {}),
             top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+            grammar=self.response_format.to_record() if self.response_format else None,
+            # What must not be called need not be known.
+            tools=() if self.tool_choice == "none" else tuple(tool.to_record() for tool in self.tools or ()),
+            must_call=self._must_call(),
+            # A function that is named is called once.
+            parallel_tool_calls=self.parallel_tool_calls is not False and not self._names_function,
         )
+
+    @property
+    def _names_function(self) -> bool:
+        return isinstance(self.tool_choice, dict)
+
+    def _must_call(self) -> tuple[str, ...]:
+        match self.tool_choice:
+            case "required":
+                return tuple(tool.function.name for tool in self.tools or ())
+            case {"function": {"name": str(name)}}:
+                return (name,)
+        return ()
 
 
 class Usage(BaseModel):
@@ -212,8 +232,15 @@ class AnswerMessage(BaseModel):
     """The assistant's turn; `refusal` is there for clients that look for it."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    content: str | None
     refusal: None = None
+    tool_calls: list[AnswerToolCall] | None = Field(None, exclude_if=lambda calls: calls is None)
+
+    @classmethod
+    def of(cls, completion: Completion) -> Self:
+        """As the engine gave it; an answer that is nothing but calls has no content."""
+        calls = [AnswerToolCall.of(call) for call in completion.tool_calls]
+        return cls(content=completion.text or (None if calls else ""), tool_calls=calls or None)
 
 
 class TopLogprob(BaseModel):
@@ -264,6 +291,7 @@ class Delta(BaseModel):
 
     role: Literal["assistant"] | None = None
     content: str | None = None
+    tool_calls: list[ToolCallDelta] | None = None
 
 
 class ChunkChoice(BaseModel):
@@ -298,7 +326,7 @@ class Reply(BaseModel):
         received = [
             Choice(
                 index=index,
-                message=AnswerMessage(content=choice.text),
+                message=AnswerMessage.of(choice),
                 logprobs=ChoiceLogprobs.of(choice.logprobs) if logprobs else None,
                 finish_reason=choice.finish_reason,
             )

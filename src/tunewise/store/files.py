@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,30 @@ def write_json(path: Path, value: Any) -> None:
 def write_jsonl(path: Path, rows: Iterable[Any]) -> None:
     """Write one JSON value per line."""
     write_text(path, "".join(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n" for row in rows))
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A scratch folder beside `path` that takes its place when the block ends, and vanishes if that fails.
+
+    Raises OSError (a full disk, a read-only folder, something in `path` already), with `path` untouched.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir()
+    try:
+        yield scratch
+        # Some libraries write files that only their owner can read: give all what the folder has.
+        mode = scratch.stat().st_mode & 0o666
+        for file in (file for file in scratch.rglob("*") if file.is_file()):
+            file.chmod(mode)
+            with file.open("rb") as written:
+                os.fsync(written.fileno())
+        scratch.replace(path)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    _sync_folder(path.parent)
 
 
 def read_json(path: Path) -> Any:

@@ -49,6 +49,9 @@ class Parrot:
         yield Delta(text)
         yield Delta("", Completion(text, "stop", len(request.messages), 1, 1.0))
 
+    def close(self) -> None:
+        print("closed")
+
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[Parrot]:
@@ -98,12 +101,12 @@ def test_help_starts_without_the_heavy_imports() -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    for verb in ("serve", "chat", "models", "runs"):
+    for verb in ("serve", "chat", "export", "models", "runs"):
         assert verb in done.stdout
 
 
 @pytest.mark.parametrize(
-    "verb", [["serve"], ["chat"], ["models", "list"], ["models", "show"], ["runs", "show"]]
+    "verb", [["serve"], ["chat"], ["export"], ["models", "list"], ["models", "show"], ["runs", "show"]]
 )
 def test_every_verb_shows_an_example(verb: list[str]) -> None:
     result = tunewise_cli(*verb, "--help")
@@ -112,7 +115,13 @@ def test_every_verb_shows_an_example(verb: list[str]) -> None:
 
 
 def test_usage_errors_exit_2() -> None:
-    for arguments in (["frobnicate"], ["chat"], ["serve", "--port", "eighty"], ["models", "show"]):
+    for arguments in (
+        ["frobnicate"],
+        ["chat"],
+        ["export", "prices"],
+        ["serve", "--port", "eighty"],
+        ["models", "show"],
+    ):
         assert tunewise_cli(*arguments).exit_code == 2
 
 
@@ -260,7 +269,8 @@ def test_serve_prints_where_and_what_and_ends_in_order(registry: Registry) -> No
         "tunewise.engines.open_engine = lambda base, **_: Parrot(base)\n"
         "sys.argv = ['tunewise', 'serve', '--port', '0', '--base', 'org/parrot']; cli.main()\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent), "PYTHONUNBUFFERED": "1"}
+    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
     )
@@ -271,6 +281,8 @@ def test_serve_prints_where_and_what_and_ends_in_order(registry: Registry) -> No
             assert [model["id"] for model in json.load(response)["data"]] == ["parrot", TUNED]
         process.send_signal(signal.SIGINT)
         rest = process.stdout.read()
+    assert process.returncode == 0
+    assert rest.endswith("closed\n")
     assert f"  parrot\n  {TUNED}\n" in rest
     assert f'"model": "{TUNED}"' in rest
     assert process.returncode == 0

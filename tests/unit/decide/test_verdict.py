@@ -185,7 +185,7 @@ def test_a_better_score_of_a_model_that_is_not_the_trained_one_keeps_prompting()
     verdict = decide(measured(parity=BROKEN))
     assert (verdict.recommendation, verdict.reasons[0].code) == ("keep-prompting", "not-parity")
     assert verdict.headline.endswith("23%, but the served model is not the trained one.")
-    assert "differ by up to 2.3 nats, where rounding explains 0.001" in verdict.reasons[0].text
+    assert "differ by up to 2.3 nats, where rounding in float32 explains 0.001" in verdict.reasons[0].text
     assert verdict.reasons[0].evidence["parity"] == asdict(BROKEN)
     # Its score is another model's, so nothing is said of what training changed.
     assert [reason.code for reason in verdict.reasons] == ["not-parity", "test-size"]

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import gc
+import random
 import re
 import threading
+import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,6 @@ import torch
 from peft import PeftModel
 
 from toy import CHATML, make_loaded, make_model
-from tunewise.engines import local
 from tunewise.engines.local import LocalEngine
 from tunewise.errors import ModelNotFoundError, RequestError
 from tunewise.models.adapters import save_adapter
@@ -25,7 +28,7 @@ def engine(request: pytest.FixtureRequest) -> Iterator[LocalEngine]:
     engine.close()
 
 
-def ask(text: str, model: str = "toy", max_tokens: int = 12, **options: object) -> ChatRequest:
+def ask(text: str, model: str = "toy", max_tokens: int | None = 12, **options: object) -> ChatRequest:
     return ChatRequest(model, (Message("user", text),), max_tokens, **options)  # type: ignore[arg-type]
 
 
@@ -94,15 +97,15 @@ def test_a_prompt_that_begins_like_an_earlier_one_is_answered_the_same(engine: L
 def test_a_prompt_longer_than_a_step_is_computed_in_chunks(
     engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(local, "MAX_STEP_TOKENS", 16)
+    monkeypatch.setattr(engine._scheduler, "_max_step_tokens", 16)
     requests = [ask(text) for text in PROMPTS]
     assert [c.text for c in engine.generate(requests)] == [plain_greedy(engine, r) for r in requests]
 
 
 def test_more_requests_than_slots_are_all_answered_in_order(
-    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+    engine: LocalEngine,
 ) -> None:
-    del engine._slots[3:]
+    del engine._scheduler._slots[3:]
     requests = [ask(text) for text in PROMPTS * 3]
     done: list[int] = []
     answers = [completion.text for completion in engine.generate(requests, done.append)]
@@ -159,8 +162,15 @@ def test_one_request_that_does_not_fit_fails_alone(engine: LocalEngine) -> None:
     assert good.error is None
     assert bad.finish_reason == "error"
     assert "context of toy holds 512" in (bad.error or "")
-    with pytest.raises(RequestError, match="holds 512"):
+    with pytest.raises(RequestError, match="holds 512") as caught:
         engine.check(ask("x" * 600))
+    assert caught.value.code == "context_length_exceeded"
+
+
+def test_an_answer_without_a_limit_may_fill_the_context(engine: LocalEngine) -> None:
+    completion = engine.generate([ask("x" * 440, max_tokens=None)])[0]
+    assert completion.finish_reason == "length"
+    assert completion.input_tokens + completion.output_tokens == 512
 
 
 def test_an_unknown_model_is_an_error(engine: LocalEngine) -> None:
@@ -176,6 +186,69 @@ def test_an_unloaded_model_is_forgotten(engine: LocalEngine, tmp_path: Path) -> 
         engine.check(ask("a", model="ft:1"))
 
 
+def test_a_model_loaded_anew_copies_no_beginnings_of_its_former_self(
+    engine: LocalEngine, tmp_path: Path
+) -> None:
+    first, second = (save_random_adapter(tmp_path / str(seed), seed) for seed in (1, 2))
+    request = ask("a question long enough to be worth copying", model="ft:1")
+    engine.load("ft:1", first)
+    under_way = engine.stream(replace(request, max_tokens=300))
+    next(under_way)
+    engine.load("ft:1", second)
+    assert engine.generate([request])[0].text == plain_greedy(engine, request, second)
+    under_way.close()
+    assert engine.generate([request])[0].text == plain_greedy(engine, request, second)
+
+
+def test_greedy_answers_do_not_depend_on_the_company(tmp_path: Path) -> None:
+    engine = LocalEngine(make_loaded())
+    models = ["toy", "ft:1", "ft:2"]
+    for seed, model in enumerate(models[1:], 1):
+        engine.load(model, save_random_adapter(tmp_path / str(seed), seed))
+    dice = random.Random(0)
+    words = ["price", "of", "the", "£", "tea", "12.50", "and", "cheese", "?", "\u4eba"]
+    requests = [
+        ask(" ".join(dice.choices(words, k=dice.randint(1, 12))), model=dice.choice(models), max_tokens=10)
+        for _ in range(200)
+    ]
+    alone = [engine.generate([request])[0].text for request in requests]
+    order = dice.sample(range(200), 200)
+    while order:
+        company, order = order[: dice.randint(1, 90)], order[90:]
+        strangers = [ask("x" * dice.randint(1, 99), temperature=1.0, max_tokens=dice.randint(1, 20))] * 3
+        together = engine.generate([*strangers, *(requests[i] for i in company)])[3:]
+        assert [completion.text for completion in together] == [alone[i] for i in company]
+
+
+def test_memory_stays_flat_over_thousands_of_requests(tmp_path: Path) -> None:
+    engine = LocalEngine(make_loaded())
+    for seed in (1, 2):
+        engine.load(f"ft:{seed}", save_random_adapter(tmp_path / str(seed), seed))
+
+    def ask_many(number: int) -> int:
+        """Bytes that Python holds after that many requests of all kinds."""
+        for i in range(0, number, 50):
+            requests = [
+                ask(f"{j} {PROMPTS[j % 8]}", ("toy", "ft:1", "ft:2")[j % 3], max_tokens=3, stop=("zz",))
+                for j in range(i, i + 50)
+            ]
+            engine.generate(requests[:40])
+            streamed = engine.stream(*requests[40:])
+            next(streamed)
+            streamed.close()
+        engine.generate([ask("last")])
+        gc.collect()
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before, cache_bytes = ask_many(500), engine._cache.states.nbytes
+        assert ask_many(2000) - before < 200_000
+        assert engine._cache.states.nbytes == cache_bytes
+    finally:
+        tracemalloc.stop()
+
+
 def test_the_adapters_own_chat_template_is_used(engine: LocalEngine, tmp_path: Path) -> None:
     folder = save_random_adapter(tmp_path, 1)
     (folder / "chat_template.jinja").write_text(CHATML.replace("Be kind.", ""))
@@ -189,7 +262,7 @@ def test_closing_a_stream_frees_its_place(engine: LocalEngine) -> None:
     next(stream)
     stream.close()
     engine.generate([ask("after")])
-    assert engine._running() == []
+    assert engine._scheduler.running() == []
 
 
 def test_callers_in_many_threads_each_get_their_own_answer(engine: LocalEngine) -> None:

@@ -18,8 +18,15 @@ from echo_engine import EchoEngine
 from tunewise.engines import RemoteSpec, open_remote_engine
 from tunewise.engines.base import Delta
 from tunewise.engines.remote import RemoteEngine
-from tunewise.errors import EndpointError, ModelNotFoundError, RequestError, SpecError, TunewiseError
-from tunewise.records import ChatRequest, Message
+from tunewise.errors import (
+    EndpointError,
+    ModelNotFoundError,
+    OverloadedError,
+    RequestError,
+    SpecError,
+    TunewiseError,
+)
+from tunewise.records import JSON_OBJECT, ChatRequest, Grammar, Message, TokenLogprob, Tool
 from tunewise.serve.app import create_app
 from tunewise.serve.server import background_server, listen, url_of
 from tunewise.settings import read_settings
@@ -91,6 +98,41 @@ def test_sends_the_whole_request(engine: RemoteEngine, echo: EchoEngine) -> None
     assert (sent_full.stop, sent_full.seed) == (("x", "y"), 7)
 
 
+def test_schemas_are_passed_on_and_what_has_no_name_there_is_refused(
+    engine: RemoteEngine, echo: EchoEngine
+) -> None:
+    schema = Grammar("json_schema", '{"type": "array"}')
+    engine.generate([ask(grammar=JSON_OBJECT)])
+    engine.generate([ask(grammar=schema)])
+    assert [request.grammar for request in echo.requests] == [JSON_OBJECT, schema]
+    result = (Message("user", "a"), Message("tool", "b", tool_call_id="c"), Message("user", "d"))
+    for request, param in (
+        (ask(grammar=Grammar("lark", 'start: "a"')), "response_format"),
+        (ask(tools=(Tool("dice"),)), "tools"),
+        (ChatRequest("echo", result, 5), "messages"),
+    ):
+        with pytest.raises(RequestError) as caught:
+            engine.check(request)
+        assert caught.value.param == param
+
+
+def test_sends_how_to_choose_tokens_and_reads_how_likely_they_were(
+    engine: RemoteEngine, echo: EchoEngine
+) -> None:
+    asked = ask("é", presence_penalty=0.5, frequency_penalty=-1, logit_bias={5: -100, 7: 0.5}, top_logprobs=1)
+    [whole] = engine.generate([asked])
+    *pieces, last = engine.stream(asked)
+    sent = echo.requests[0]
+    assert (sent.presence_penalty, sent.frequency_penalty) == (0.5, -1)
+    assert (sent.logit_bias, sent.top_logprobs) == ({5: -100, 7: 0.5}, 1)
+    echo_token = TokenLogprob(b"echo:", -1.0, (TokenLogprob(b"e", -1.0),))
+    told = (echo_token, TokenLogprob(" é".encode(), -1.0, (TokenLogprob(b" ", -1.0),)))
+    assert whole.logprobs == told
+    assert [piece.logprobs for piece in pieces] == [told[:1], told[1:]]
+    assert last.completion is not None
+    assert last.completion.logprobs == told
+
+
 def test_requests_are_under_way_together(engine: RemoteEngine) -> None:
     # Each of these waits on the other side until the other one is there.
     assert [c.text for c in engine.generate([ask("meet"), ask("meet")])] == ["echo: meet", "echo: meet"]
@@ -128,8 +170,57 @@ def test_streams_piece_by_piece(engine: RemoteEngine) -> None:
 def test_closing_a_stream_cancels_it_on_the_other_side(engine: RemoteEngine, echo: EchoEngine) -> None:
     deltas = engine.stream(ask("for ever"))
     assert next(deltas) == Delta("drip ")
-    deltas.close()  # type: ignore[attr-defined]
+    deltas.close()
     assert echo.closed.wait(20)
+    assert list(deltas) == []
+
+
+def test_closing_a_stream_ends_who_waits_for_it(engine: RemoteEngine, echo: EchoEngine) -> None:
+    answers = engine.stream(ask("silence"))
+    threading.Timer(0.05, answers.close).start()
+    assert list(answers) == []
+    assert echo.closed.wait(20)
+
+
+def test_streams_several_requests_together(engine: RemoteEngine) -> None:
+    # Each of these waits on the other side until the other one is there.
+    deltas = list(engine.stream(ask("meet", max_tokens=1), ask("meet")))
+    texts = ["".join(delta.text for delta in deltas if delta.index == index) for index in (0, 1)]
+    completions = {delta.index: delta.completion for delta in deltas if delta.completion}
+    assert texts == ["echo:", "echo: meet"]
+    assert [completions[index].text for index in (0, 1)] == texts
+    assert [completions[index].finish_reason for index in (0, 1)] == ["length", "stop"]
+
+
+def test_a_whole_answer_is_one_delta(engine: RemoteEngine) -> None:
+    deltas = list(engine.stream(ask("a b"), ask("c d"), whole=True))
+    assert sorted((delta.index, delta.text) for delta in deltas) == [(0, ""), (1, "")]
+    assert {d.completion.text for d in deltas if d.completion} == {"echo: a b", "echo: c d"}
+    with pytest.raises(ModelNotFoundError):
+        list(engine.stream(ask(), ask(model="nobody"), whole=True))
+
+
+def test_what_fails_ends_the_answers_that_were_asked_with_it(engine: RemoteEngine, echo: EchoEngine) -> None:
+    answers = engine.stream(ask("for ever"), ask("now break"))
+    with pytest.raises(EndpointError, match="broke its answer off"):
+        list(answers)
+    assert echo.closed.wait(20)
+
+
+def test_closing_the_engine_ends_its_streams(engine: RemoteEngine) -> None:
+    answers = engine.stream(ask("for ever"))
+    next(answers)
+    engine.close()
+    with pytest.raises(RequestError, match="closed"):
+        list(answers)
+
+
+def test_more_streams_than_are_kept_are_refused(
+    engine: RemoteEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tunewise.engines.endpoint.MAX_STREAMS", 1)
+    with closing(engine.stream(ask("for ever"))), pytest.raises(OverloadedError, match="1 streams"):
+        engine.stream(ask())
 
 
 def test_a_stream_says_what_is_wrong(engine: RemoteEngine) -> None:

@@ -204,7 +204,7 @@ def test_choices_compute_their_prompt_once(engine: LocalEngine, monkeypatch: pyt
 
 def test_more_than_may_wait_are_refused_until_there_is_room_again() -> None:
     engine = LocalEngine(make_loaded(), max_waiting=2)
-    del engine._slots[1:]
+    del engine._scheduler._slots[1:]
     streams = [engine.stream(ask("a")) for _ in range(3)]
     with pytest.raises(OverloadedError, match="try again"):
         engine.stream(ask("a"))
@@ -214,7 +214,7 @@ def test_more_than_may_wait_are_refused_until_there_is_room_again() -> None:
 
 def test_a_big_list_is_never_refused() -> None:
     engine = LocalEngine(make_loaded(), max_waiting=0)
-    del engine._slots[2:]
+    del engine._scheduler._slots[2:]
     answers = engine.generate([ask(str(number), 2) for number in range(9)])
     assert [answer.error for answer in answers] == [None] * 9
 
@@ -226,5 +226,5 @@ def test_closing_from_another_thread_ends_the_wait_and_frees_the_place() -> None
     waiting.start()
     assert list(answers) == []
     assert engine.generate([ask("after")])[0].error is None
-    assert engine._running() == []
+    assert engine._scheduler.running() == []
     engine.close()

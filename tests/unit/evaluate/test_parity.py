@@ -191,6 +191,15 @@ def test_one_token_beyond_the_tolerance_fails_and_bf16_is_given_more_room() -> N
     assert not compare(*served, precision="float8").passed
 
 
+def test_the_coarser_of_both_computations_decides() -> None:
+    served = ROWS[0], replace(ROWS[1], logprobs=(-2.01,))
+    trained = TrainedTokens("float32", ROWS)
+    assert certify(trained, served, "bfloat16").passed
+    assert certify(trained, served, "bfloat16").precision == "bfloat16"
+    assert not certify(trained, served, "unknown").passed
+    assert certify(replace(trained, precision="bfloat16"), served, "float32").precision == "bfloat16"
+
+
 def test_a_row_of_other_ids_fails_and_the_others_are_still_measured() -> None:
     found = compare(ROWS[0], replace(ROWS[1], ids=(4, 6)))
     assert (found.ids_equal, found.passed, found.tokens, found.max_difference) == (False, False, 2, 0.0)

@@ -117,7 +117,7 @@ def test_the_engine_gets_what_was_asked(http: TestClient, engine: EchoEngine) ->
     ask(http, max_completion_tokens=9, temperature=0, top_p=0.5, stop="a", seed=-3)
     ask(http, max_tokens=2, top_p=0, stop=["a", "b"])
     default, full, nucleus_of_none = engine.requests
-    assert (default.max_tokens, default.temperature, default.top_p) == (512, 1.0, 1.0)
+    assert (default.max_tokens, default.temperature, default.top_p) == (None, 1.0, 1.0)
     assert (default.stop, default.seed) == ((), None)
     assert (full.max_tokens, full.temperature, full.top_p, full.stop, full.seed) == (9, 0.0, 0.5, ("a",), -3)
     assert (nucleus_of_none.max_tokens, nucleus_of_none.temperature) == (2, 0.0)
@@ -265,9 +265,7 @@ def test_without_a_base_every_registered_model_is_offered(engine: EchoEngine, re
     [
         ({"n": 0}, "n"),
         ({"n": 9}, "n"),
-        ({"tools": [{"type": "function"}]}, "tools"),
-        ({"tool_choice": "required"}, "tool_choice"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"functions": [{"name": "f"}]}, "functions"),
         ({"logprobs": 1}, "logprobs"),
         ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
         ({"logprobs": True, "top_logprobs": -1}, "top_logprobs"),
@@ -288,7 +286,7 @@ def test_without_a_base_every_registered_model_is_offered(engine: EchoEngine, re
         ({"stop": [""]}, "stop[0]"),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"messages": []}, "messages"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, "messages[0].role"),
+        ({"messages": [{"role": "function", "content": "x"}]}, "messages[0].role"),
         ({"messages": [{"role": "user", "content": None}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}, "messages[0].content"),
         ({"messages": [{"role": "user", "content": "x", "name": "ann"}]}, "messages[0].name"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from echo_engine import EchoEngine
 from toy import make_loaded
 from tunewise.engines.base import Engine
 from tunewise.engines.local import LocalEngine
+from tunewise.engines.remote import RemoteEngine
+from tunewise.engines.remote_spec import RemoteSpec
 from tunewise.serve.app import create_app
 from tunewise.serve.server import background_server
 from tunewise.store.registry import Registry
@@ -131,7 +134,7 @@ def test_the_official_client_with_a_real_engine(tmp_path: Path) -> None:
             streamed[choice.index] += choice.delta.content or ""
             for token in (choice.logprobs and choice.logprobs.content) or ():
                 spelled[choice.index] += bytes(token.bytes or ())
-        del engine._slots[:]
+        del engine._scheduler._slots[:]
         with pytest.raises(openai.RateLimitError) as caught:
             create(**asked)
     engine.close()
@@ -142,3 +145,12 @@ def test_the_official_client_with_a_real_engine(tmp_path: Path) -> None:
     assert logprobs is not None
     assert [len(token.top_logprobs) for token in logprobs.content or ()] == [5] * 8
     assert caught.value.response.headers["retry-after"] == "1"
+
+
+def test_a_server_behind_this_one_that_is_out_of_reach_is_a_bad_gateway(tmp_path: Path) -> None:
+    with closing(RemoteEngine(RemoteSpec(base_url="http://127.0.0.1:1/v1", model="echo"))) as engine:
+        response = ask(TestClient(create_app(engine, Registry(tmp_path / "tunewise.db"))))
+    assert response.status_code == 502
+    error = response.json()["error"]
+    assert (error["type"], error["code"]) == ("server_error", "upstream_error")
+    assert "the connection to http://127.0.0.1:1/v1 failed: Connection refused" in error["message"]

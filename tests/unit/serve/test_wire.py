@@ -21,10 +21,10 @@ JSON = st.recursive(
 @given(st.dictionaries(st.sampled_from(sorted(ChatCompletionRequest.model_fields)), JSON, max_size=4))
 def test_whatever_a_field_holds_it_is_taken_or_refused(fields: dict[str, Any]) -> None:
     try:
-        request, *others = ChatCompletionRequest.model_validate(QUESTION | fields).to_records(10)
+        request, *others = ChatCompletionRequest.model_validate(QUESTION | fields).to_records()
     except ValidationError:
         return
-    assert request.max_tokens >= 1
+    assert request.max_tokens is None or request.max_tokens >= 1
     assert 0 <= request.temperature <= 2
     assert 0 < request.top_p <= 1
     assert all(request.stop)

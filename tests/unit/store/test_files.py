@@ -50,3 +50,23 @@ def test_nan_is_refused_because_json_has_none(tmp_path: Path) -> None:
 def test_parents_are_made(tmp_path: Path) -> None:
     files.write_json(tmp_path / "a" / "b" / "x.json", {"£": 1})
     assert json.loads((tmp_path / "a" / "b" / "x.json").read_text("utf-8")) == {"£": 1}
+
+
+def test_a_new_folder_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    with files.new_folder(out) as folder:
+        (folder / "a").write_text("a")
+        assert not out.exists()
+    assert [path.name for path in out.iterdir()] == ["a"]
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+
+
+def test_a_new_folder_that_fails_leaves_what_was_there_and_no_scrap(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), files.new_folder(tmp_path / "out") as folder:
+        (folder / "no folder" / "a").write_text("a")
+    assert list(tmp_path.iterdir()) == []
+    files.write_text(tmp_path / "out" / "mine", "mine")
+    with pytest.raises(OSError, match="not empty"), files.new_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("a")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
