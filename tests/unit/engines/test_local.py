@@ -214,7 +214,8 @@ def test_greedy_answers_do_not_depend_on_the_company(tmp_path: Path) -> None:
     alone = [engine.generate([request])[0].text for request in requests]
     order = dice.sample(range(200), 200)
     while order:
-        company, order = order[: dice.randint(1, 90)], order[90:]
+        size = dice.randint(1, 90)
+        company, order = order[:size], order[size:]
         strangers = [ask("x" * dice.randint(1, 99), temperature=1.0, max_tokens=dice.randint(1, 20))] * 3
         together = engine.generate([*strangers, *(requests[i] for i in company)])[3:]
         assert [completion.text for completion in together] == [alone[i] for i in company]
