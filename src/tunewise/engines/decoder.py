@@ -13,8 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tunewise.models.adapters import AdaptedLinear, AdapterRows, linear
+from tunewise.models.adapters import AdaptedLinear, AdapterRows
 from tunewise.models.attention import AttentionLayout
+from tunewise.models.frozen_linear import FrozenLinear
 
 FLAT_CLASSES = {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Qwen3ForCausalLM"}
 """Pre-norm layers of rotary attention and a gated SiLU network."""
@@ -130,7 +131,7 @@ class FlatDecoder:
     def _attend(
         self, index: int, layer: _Layer, x: Tensor, cos: Tensor, sin: Tensor, layout: AttentionLayout
     ) -> Tensor:
-        heads = layer.queries_keys_values(x).contiguous().view(len(x), -1, self._head_dim)
+        heads = layer.queries_keys_values(x).view(len(x), -1, self._head_dim)
         values = heads[:, self._num_heads + self._num_kv_heads :]
         turned = heads[:, : self._num_heads + self._num_kv_heads]
         if layer.head_norms is not None:
@@ -164,7 +165,7 @@ class FlatDecoder:
         )
 
 
-def logits_of(model: Any, hidden: Tensor) -> Tensor:
-    """Final hidden states [n, hidden] to logits [n, vocabulary]."""
+def open_head(model: Any) -> FrozenLinear:
+    """The output head: final hidden states [n, hidden] to logits [n, vocabulary]."""
     head = model.get_output_embeddings()
-    return linear(hidden, head.weight, head.bias)
+    return FrozenLinear([head], keep=head.weight is model.get_input_embeddings().weight)

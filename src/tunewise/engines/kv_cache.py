@@ -41,18 +41,37 @@ class KVCache:
         layers, two, _, kv_heads, _, head_dim = self.states.shape
         return layers * two * kv_heads * head_dim * self.states.element_size()
 
+    @property
+    def num_slots(self) -> int:
+        """How many slots there is memory for."""
+        return self.states.shape[2]
+
+    def bytes_for(self, slots: int, tokens: int) -> int:
+        """What the cache will take once there is room for `slots` slots of at least `tokens` tokens."""
+        slots, capacity = self._grown(slots, tokens)
+        return slots * capacity * self.bytes_per_token
+
     def reserve(self, slots: int, tokens: int) -> None:
         """Make room for `slots` slots of at least `tokens` tokens; what is cached stays."""
-        capacity = -(-tokens // CAPACITY_STEP) * CAPACITY_STEP
         layers, two, old_slots, kv_heads, old_capacity, head_dim = self.states.shape
-        if slots <= old_slots and capacity <= old_capacity:
+        slots, capacity = self._grown(slots, tokens)
+        if (slots, capacity) == (old_slots, old_capacity):
             return
-        # Doubling the slots keeps the copying of what is cached to a constant share.
-        slots = old_slots if slots <= old_slots else max(slots, 2 * old_slots)
-        shape = (layers, two, slots, kv_heads, max(capacity, old_capacity), head_dim)
-        grown = self.states.new_zeros(shape)
+        grown = self.states.new_zeros(layers, two, slots, kv_heads, capacity, head_dim)
         grown[:, :, :old_slots, :, :old_capacity] = self.states
         self.states = grown
+
+    def clear(self) -> None:
+        """Give all memory back."""
+        layers, two, _, kv_heads, _, head_dim = self.states.shape
+        self.states = self.states.new_zeros(layers, two, 0, kv_heads, 0, head_dim)
+
+    def _grown(self, slots: int, tokens: int) -> tuple[int, int]:
+        capacity = -(-tokens // CAPACITY_STEP) * CAPACITY_STEP
+        # Doubling the slots keeps the copying of what is cached to a constant share.
+        if slots > self.num_slots:
+            slots = max(slots, 2 * self.num_slots)
+        return max(slots, self.num_slots), max(capacity, self.states.shape[4])
 
     def copy_prefix(self, source: int, target: int, tokens: int) -> None:
         """Give slot `target` the first `tokens` tokens of slot `source`."""

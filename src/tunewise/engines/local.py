@@ -21,7 +21,7 @@ from tunewise.chat.template import ChatTemplate
 from tunewise.engines.adapter_store import AdapterStore
 from tunewise.engines.answers import QueuedAnswers
 from tunewise.engines.base import Delta
-from tunewise.engines.decoder import logits_of, open_decoder
+from tunewise.engines.decoder import open_decoder, open_head
 from tunewise.engines.grammar import Grammars
 from tunewise.engines.kv_cache import CachedLayout, Chunk, KVCache
 from tunewise.engines.logprobs import TokenSpelling, token_logprob
@@ -29,7 +29,7 @@ from tunewise.engines.prompts import Prompts
 from tunewise.engines.sampling import choose_tokens
 from tunewise.engines.scheduler import Scheduler
 from tunewise.engines.sequence import Sequence
-from tunewise.errors import OverloadedError, RequestError
+from tunewise.errors import ModelNotFoundError, OverloadedError, RequestError, TunewiseError
 from tunewise.models.adapters import Adapter
 from tunewise.models.attention import PackedLayout
 from tunewise.models.base import LoadedModel
@@ -69,7 +69,7 @@ class LocalEngine:
         self._cache = KVCache(
             config.num_hidden_layers, config.num_key_value_heads, head_dim, self._model.dtype, loaded.device
         )
-        self._decoder = open_decoder(self._model)
+        self._decoder, self._head = open_decoder(self._model), open_head(self._model)
         self._adapters = AdapterStore(loaded.device, self._model.dtype, adapter_bytes)
         self._prompts = Prompts(
             self.base_id,
@@ -82,6 +82,8 @@ class LocalEngine:
         self._max_waiting = max_waiting
         self._spelling = TokenSpelling(loaded.tokenizer)
         self._grammars = Grammars(loaded.tokenizer, config.vocab_size)
+        # Who computes holds the model lock: it guards slots, cache and decoder. The other, never held for
+        # long, guards the queue of those that wait and what each caller may change.
         self._changed = threading.Condition()
         self._model_lock = threading.Lock()
         self._closed = False
@@ -102,7 +104,9 @@ class LocalEngine:
             for index, request in enumerate(requests):
                 try:
                     sequences.append(self._prepare(request, index, answers, streamed=False))
-                except RequestError as error:
+                except ModelNotFoundError:
+                    raise
+                except TunewiseError as error:
                     failed = Completion("", "error", 0, 0, 0.0, error=str(error))
                     answers.deliver(Delta("", failed, index=index))
             answers.parts = sequences
@@ -137,7 +141,7 @@ class LocalEngine:
             self._decoder.rows.spans = [(adapter, 0, pack.num_tokens)] if adapter else []
             layout = PackedLayout(pack.lengths, self._loaded.device)
             hidden = self._decoder.forward(pack.input_ids[0], pack.position_ids[0], layout)
-            logprobs = logits_of(self._model, hidden[pack.predicting]).float().log_softmax(-1)
+            logprobs = self._head(hidden[pack.predicting]).float().log_softmax(-1)
             scores: list[float] = logprobs.gather(1, pack.targets[:, None])[:, 0].tolist()
         return scores
 
@@ -158,14 +162,12 @@ class LocalEngine:
         self._adapters.add(model, path)
         with self._changed:
             self._prompts.add(model, path)
-            self._scheduler.disown(model)
 
     def unload(self, model: str) -> None:
         """See `Engine`. Answers under way finish."""
         with self._changed:
             self._prompts.remove(model)
             self._adapters.remove(model)
-            self._scheduler.disown(model)
 
     def models(self) -> list[str]:
         """See `Engine`."""
@@ -173,14 +175,17 @@ class LocalEngine:
             return self._prompts.models()
 
     def rest(self) -> None:
-        """See `Engine`: it computes nothing unless it is asked."""
+        """See `Engine`: it gives the cache's memory back; it computes nothing unless it is asked."""
+        with self._model_lock, self._changed:
+            self._scheduler.rest()
 
     def close(self) -> None:
         """Answer nothing more; requests under way fail."""
         with self._changed:
             self._closed = True
-            self._scheduler.fail(RequestError("the engine was closed"))
             self._changed.notify()
+        with self._model_lock, self._changed:
+            self._scheduler.fail(RequestError("the engine was closed"))
         if self._thread is not None:
             self._thread.join()
 
@@ -237,14 +242,17 @@ class LocalEngine:
     def _turn(self) -> None:
         """Admit what waits and compute one step."""
         with self._model_lock:
-            with self._changed:
-                self._scheduler.admit()
             try:
+                with self._changed:
+                    self._scheduler.admit()
                 with torch.inference_mode():
                     self._step()
-            except Exception as error:  # Whoever else waits for an answer of this step must hear of it.
+            # Whoever waits for an answer of this step must hear of it, and nothing half-computed may stay.
+            except BaseException as error:
                 with self._changed:
                     self._scheduler.fail(error)
+                if not isinstance(error, Exception):
+                    raise
 
     def _step(self) -> None:
         """Schedule, compute, choose, deliver."""
@@ -276,7 +284,7 @@ class LocalEngine:
         layout = CachedLayout(self._cache, [chunk for _, chunk in chunks])
         self._decoder.rows.spans = spans
         hidden = self._decoder.forward(torch.tensor(ids, device=device), layout.position_ids, layout)
-        return logits_of(self._model, hidden[torch.tensor(ends, dtype=torch.long, device=device)])
+        return self._head(hidden[torch.tensor(ends, dtype=torch.long, device=device)])
 
     def _logprob(self, request: ChatRequest, token: int, logits: Tensor) -> TokenLogprob | None:
         if request.top_logprobs is None:

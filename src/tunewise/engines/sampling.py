@@ -11,8 +11,8 @@ from torch import Tensor
 from tunewise.engines.sequence import Sequence
 from tunewise.records import ChatRequest
 
-TOKEN_BLOCK = 64
-"""Divides the vocabulary of most models."""
+LOWEST_TEMPERATURE = 1e-6
+"""Below it, a sample is the likeliest token anyway."""
 
 
 def choose_tokens(logits: Tensor, asked: SequenceOf[Sequence]) -> list[int]:
@@ -21,11 +21,11 @@ def choose_tokens(logits: Tensor, asked: SequenceOf[Sequence]) -> list[int]:
     `logits` is [n, vocabulary] for n sequences. Most take the likeliest, which the whole batch is asked at
     once; only the rows of the others are looked at one by one.
     """
-    tokens: list[int] = find_likeliest(logits).tolist()
+    tokens: list[int] = logits.argmax(-1).tolist()
     others = [row for row, sequence in enumerate(asked) if not sequence.is_plain]
     if not others:
         return tokens
-    rows = logits[others].to(torch.float32).contiguous()
+    rows = logits[others].to(torch.float32)
     for row, index in zip(rows, others, strict=True):
         sequence = asked[index]
         if sequence.matcher is not None:
@@ -38,20 +38,6 @@ def choose_tokens(logits: Tensor, asked: SequenceOf[Sequence]) -> list[int]:
             token = sample(row, sequence.request, sequence.generator)
         tokens[index] = token
     return tokens
-
-
-def find_likeliest(logits: Tensor) -> Tensor:
-    """The likeliest token of each row of `logits` [n, vocabulary]: argmax, of equals the first.
-
-    On a CPU the rows of many sequences lie column by column, where argmax is slow and a maximum is not: so
-    the block of tokens that holds it is found first (`docs/log.md`).
-    """
-    rows, vocabulary = logits.shape
-    if logits.stride(0) != 1 or rows < 2 or vocabulary % TOKEN_BLOCK:
-        return logits.argmax(-1)
-    blocks = logits.t().view(-1, TOKEN_BLOCK, rows)
-    first = blocks.amax(1).argmax(0)
-    return first * TOKEN_BLOCK + blocks[first, :, torch.arange(rows)].argmax(1)
 
 
 def adjust(logits: Tensor, request: ChatRequest, generated: SequenceOf[int]) -> None:
@@ -71,7 +57,9 @@ def adjust(logits: Tensor, request: ChatRequest, generated: SequenceOf[int]) -> 
 
 def sample(logits: Tensor, request: ChatRequest, generator: torch.Generator) -> int:
     """Draw a token from `logits` [vocabulary]; `top_p` keeps the likeliest of that mass (1904.09751)."""
-    probabilities = torch.softmax(logits.cpu() / request.temperature, dim=-1)
+    # Measured from the largest, so that no temperature above zero, however low, is too much for a float.
+    scaled = (logits - logits.max()).cpu() / max(request.temperature, LOWEST_TEMPERATURE)
+    probabilities = torch.softmax(scaled, dim=-1)
     ordered, tokens = probabilities.sort(descending=True, stable=True)
     if request.top_p < 1:
         # A token stays when the mass before it is short of top_p; so the likeliest always stays.

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from tunewise.engines.kv_cache import Chunk, KVCache
 from tunewise.engines.sequence import Sequence
-from tunewise.engines.slots import Slot, find_shared_prefix
+from tunewise.engines.slots import SharedPrefix, Slot, find_shared_prefix
 
 MAX_SLOTS = 64
 """Sequences that decode together. More would wait longer for their first token and gain little speed."""
@@ -22,7 +22,7 @@ CACHE_BYTES = 2 * 2**30
 
 
 class Scheduler:
-    """Sequences on their way from waiting to done. Not thread-safe: the engine holds its lock around it."""
+    """Sequences on their way from waiting to done. Not thread-safe: see the locks of `LocalEngine`."""
 
     def __init__(
         self,
@@ -60,25 +60,33 @@ class Scheduler:
         return len(self._free_slots())
 
     def admit(self) -> None:
-        """Give waiting sequences slots, in order, while there is room for them."""
+        """Give waiting sequences slots, in order, while there is room for them.
+
+        One that could copy a beginning which another is just computing lets others pass until it can.
+        """
         for sequence in self.running():
             if sequence.cancelled:
                 self.release(sequence)
-        postponed: list[Sequence] = []
-        while self._waiting:
-            sequence = self._waiting.popleft()
-            if sequence.cancelled:
-                continue
-            if not self._place(sequence):
-                postponed.append(sequence)
-                if self._free_slots() == []:
+        left: list[Sequence] = []
+        try:
+            while self._waiting and self._free_slots():
+                sequence = self._waiting.popleft()
+                if sequence.cancelled:
+                    continue
+                left.append(sequence)  # Not lost if memory runs out on the way.
+                prefix = find_shared_prefix(self._slots, sequence)
+                if prefix.is_growing:
+                    continue
+                if not self._place(sequence, prefix):
                     break
-        self._waiting.extendleft(reversed(postponed))
+                left.pop()
+        finally:
+            self._waiting.extendleft(reversed(left))
 
     def schedule(self) -> list[tuple[Sequence, Chunk]]:
         """The tokens of the next step: one of each decoding sequence, and as much of the prompts as fits.
 
-        Ordered by model, so that each adapter's tokens lie side by side.
+        Ordered by weights, so that each adapter's tokens lie side by side.
         """
         self._steps += 1
         running = self.running()
@@ -91,59 +99,58 @@ class Scheduler:
                 start = sequence.num_cached
                 chunks.append((sequence, Chunk(sequence.slot, start, start + size)))
                 budget -= size if missing > 1 else 0
-        return sorted(chunks, key=lambda item: (item[0].request.model, item[0].slot))
+        return sorted(chunks, key=lambda item: (item[0].weights, item[0].slot))
 
     def release(self, sequence: Sequence) -> None:
         """Free the slot; what it holds stays usable as the beginning of another prompt."""
         slot = self._slots[sequence.slot]
         slot.sequence, slot.ids, slot.last_used = None, sequence.ids[: sequence.num_cached], self._steps
 
-    def disown(self, model: str) -> None:
-        """What is cached under this id, or will be by those that run, is not what it means from now on."""
-        for slot in self._slots:
-            if slot.model == model:
-                slot.model = ""
+    def rest(self) -> None:
+        """Give the cache's memory back, unless it is in use."""
+        if not self.running():
+            self._forget()
 
     def fail(self, error: BaseException) -> None:
         """End all sequences with `error`, and trust nothing that is cached."""
         for sequence in [*self.running(), *self._waiting]:
             sequence.deliver(error)
+        self._waiting.clear()
+        self._forget()
+
+    def _forget(self) -> None:
+        self._cache.clear()
         for slot in self._slots:
             slot.clear()
-        self._waiting.clear()
 
     def _free_slots(self) -> list[int]:
         return [index for index, slot in enumerate(self._slots) if slot.sequence is None]
 
-    def _place(self, sequence: Sequence) -> bool:
-        """Put a sequence into a slot, with the longest beginning that some slot holds already.
-
-        Says no when there is no room, or when another sequence is just computing a beginning that this one
-        could copy as soon as it is done.
-        """
-        free = self._free_slots()
-        if not free or not self._fits(sequence):
-            return False
-        prefix = find_shared_prefix(self._slots, sequence)
-        if prefix.is_growing:
-            return False
-        target = (
-            prefix.source
-            if prefix.source in free
-            else min(free, key=lambda i: (bool(self._slots[i].ids), self._slots[i].last_used, i))
-        )
+    def _place(self, sequence: Sequence, prefix: SharedPrefix) -> bool:
+        """Put a sequence into a slot, with the beginning that some slot holds already, if there is room."""
+        target = next((slot for slot in self._targets(prefix) if self._fits(sequence, slot)), None)
+        if target is None:
+            if self.running():
+                return False
+            # Alone, it gets whatever it takes, but nothing beside it.
+            self._forget()
+            target, prefix = 0, SharedPrefix(-1, 0, False)
         self._cache.reserve(target + 1, sequence.max_length)
         if prefix.num_tokens:
             self._cache.copy_prefix(prefix.source, target, prefix.num_tokens)
             sequence.num_cached = prefix.num_tokens
         slot = self._slots[target]
-        slot.sequence, slot.model, slot.ids = sequence, sequence.request.model, []
+        slot.sequence, slot.weights, slot.ids = sequence, sequence.weights, []
         sequence.start(target)
         return True
 
-    def _fits(self, sequence: Sequence) -> bool:
-        """Whether the cache stays within its bytes; a sequence that runs alone always fits."""
-        running = self.running()
-        longest = max([sequence.max_length, self._cache.states.shape[4], *(s.max_length for s in running)])
-        slots = max([1, *(s.slot + 1 for s in running)], default=1)
-        return not running or (slots + 1) * longest * self._cache.bytes_per_token <= self._cache_bytes
+    def _targets(self, prefix: SharedPrefix) -> list[int]:
+        """The free slots, best first: one that holds little but `prefix`, then the longest unused."""
+        free = self._free_slots()
+        by_age = sorted(free, key=lambda i: (bool(self._slots[i].ids), self._slots[i].last_used, i))
+        if prefix.source in free and 2 * prefix.num_tokens >= len(self._slots[prefix.source].ids):
+            return [prefix.source, *by_age]
+        return by_age
+
+    def _fits(self, sequence: Sequence, target: int) -> bool:
+        return self._cache.bytes_for(target + 1, sequence.max_length) <= self._cache_bytes

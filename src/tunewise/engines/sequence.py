@@ -19,7 +19,7 @@ from tunewise.records import ChatRequest, Completion, TokenLogprob
 
 
 class Sequence:
-    """State of one answer. Only the engine's own thread touches it once it is submitted."""
+    """State of one answer. Once it is submitted, only whoever computes touches it, but to cancel it."""
 
     def __init__(
         self,
@@ -37,6 +37,8 @@ class Sequence:
     ) -> None:
         self.request = request
         self.adapter = adapter
+        self.weights = adapter.serial if adapter is not None else 0
+        """Which weights answer: 0 is the base's own. What one of them cached is of no use to another."""
         self.matcher = matcher
         self.ids = list(prompt_ids)
         self.num_prompt = len(prompt_ids)
@@ -95,11 +97,11 @@ class Sequence:
             self._settled += self._decoding.step(self._tokenizer.backend_tokenizer, token) or ""
         if logprob is not None:
             self._logprobs.add(logprob, self._settled)
-        for stop in self.request.stop:
-            if stop in self._settled:
-                cut = self._settled[: self._settled.index(stop)]
-                self._logprobs.cut(cut)
-                return self._finish("stop", cut)
+        ends = [self._settled.find(stop) for stop in self.request.stop if stop in self._settled]
+        if ends:
+            cut = self._settled[: min(ends)]
+            self._logprobs.cut(cut)
+            return self._finish("stop", cut)
         if self.matcher is not None and self.matcher.is_over:
             return self._finish("stop", self._text())
         if len(self.ids) >= self.max_length:

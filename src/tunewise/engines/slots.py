@@ -12,11 +12,12 @@ MIN_SHARED_PREFIX = 16
 
 
 class Slot:
-    """A row of the cache: who is in it, and which tokens of which model its first positions hold."""
+    """A row of the cache: who is in it, and which tokens of which weights its first positions hold."""
 
     def __init__(self) -> None:
         self.sequence: Sequence | None = None
-        self.model = ""
+        self.weights = 0
+        """As `Sequence.weights`."""
         self.ids: list[int] = []
         self.last_used = 0
 
@@ -37,12 +38,12 @@ class SharedPrefix:
 
 
 def find_shared_prefix(slots: SequenceOf[Slot], sequence: Sequence) -> SharedPrefix:
-    """What `sequence` can copy from the slots of its model."""
+    """What `sequence` can copy from the slots that its own weights computed."""
     # The last prompt token is always computed: its logits are needed.
     wanted = sequence.ids[: sequence.num_prompt - 1]
     source, shared, growing = -1, MIN_SHARED_PREFIX - 1, MIN_SHARED_PREFIX - 1
     for index, slot in enumerate(slots):
-        if slot.model != sequence.request.model:
+        if slot.weights != sequence.weights:
             continue
         other = slot.sequence
         length = _common_prefix(wanted, slot.ids if other is None else other.ids[: other.num_cached])

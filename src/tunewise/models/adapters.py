@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import torch
-import torch.nn.functional as F
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from tunewise.errors import ModelUnavailableError
+from tunewise.models.frozen_linear import FrozenLinear
 from tunewise.store.files import write_bytes, write_json
 
 WEIGHTS_FILE = "adapter_model.safetensors"
 CONFIG_FILE = "adapter_config.json"
 _PREFIX = "base_model.model."
-
-MOST_ROWS = 256
-"""Up to this many, `linear` multiplies from the left."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
@@ -31,6 +29,8 @@ class Adapter:
     layers: dict[str, tuple[Tensor, Tensor]]
     """Path -> (A [rank, in_features], B [out_features, rank]); the scale stands apart."""
     scale: float
+    serial: int = field(default_factory=count(1).__next__)
+    """Tells what was read at one time from what was read at another, even under the same model id."""
 
     @property
     def num_bytes(self) -> int:
@@ -85,7 +85,9 @@ def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adap
     except Exception as error:  # safetensors raises its own type, which is no ValueError.
         raise ModelUnavailableError(f"{folder / WEIGHTS_FILE} is damaged: {error}") from error
     unsupported = [
-        key for key in ("use_dora", "use_rslora", "modules_to_save", "rank_pattern") if config.get(key)
+        key
+        for key in ("use_dora", "use_rslora", "modules_to_save", "rank_pattern", "alpha_pattern")
+        if config.get(key)
     ]
     if config.get("peft_type") != "LORA" or unsupported:
         kind = unsupported or config.get("peft_type")
@@ -93,12 +95,15 @@ def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adap
             f"{folder} is not a plain LoRA adapter ({kind}), which is all that is served"
         )
     layers: dict[str, tuple[Tensor, Tensor]] = {}
-    for key in sorted(tensors):
-        name, _, part = key.removeprefix(_PREFIX).rpartition(".lora_")
-        if part == "A.weight":
-            pair = tensors[key], tensors[key.replace(".lora_A.", ".lora_B.")]
-            layers[name] = (pair[0].to(device, dtype), pair[1].to(device, dtype))
-    return Adapter(layers, float(config["lora_alpha"]) / int(config["r"]))
+    try:
+        for key in sorted(tensors):
+            name, _, part = key.removeprefix(_PREFIX).rpartition(".lora_")
+            if part == "A.weight":
+                pair = tensors[key], tensors[key.replace(".lora_A.", ".lora_B.")]
+                layers[name] = (pair[0].to(device, dtype), pair[1].to(device, dtype))
+        return Adapter(layers, float(config["lora_alpha"]) / int(config["r"]))
+    except KeyError as error:
+        raise ModelUnavailableError(f"the adapter in {folder} lacks {error}") from error
 
 
 @dataclass(slots=True)
@@ -110,29 +115,21 @@ class AdapterRows:
 
 
 class AdaptedLinear:
-    """Linear layers that read the same input, as one product, plus the updates of each row's adapter.
-
-    One large product is faster than several small ones. The layers' weights become views of one tensor, so
-    that nothing is kept twice.
-    """
+    """Linear layers that read the same input, as one product, plus the updates of each row's adapter."""
 
     def __init__(self, members: Mapping[str, nn.Linear], rows: AdapterRows) -> None:
-        """`members` by path. All have a bias or none has."""
+        """`members` by path; see `FrozenLinear`, which takes their weights."""
         self._rows = rows
         self._columns: dict[str, slice] = {}
-        weights = [member.weight.data for member in members.values()]
-        self._weight = torch.cat(weights) if len(weights) > 1 else weights[0]
         end = 0
         for name, member in members.items():
             self._columns[name] = slice(end, end := end + member.out_features)
-            member.weight.data = self._weight[self._columns[name]]
+        self._linear = FrozenLinear(list(members.values()))
         self._updates: WeakKeyDictionary[Adapter, _Update | None] = WeakKeyDictionary()
-        biases = [member.bias for member in members.values() if _has_bias(member)]
-        self._bias = torch.cat([bias.data for bias in biases]) if biases else None
 
     def __call__(self, x: Tensor) -> Tensor:
         """[T, in_features] to [T, out_features of all members, in their order]."""
-        y = linear(x, self._weight, self._bias)
+        y = self._linear(x)
         for adapter, start, end in self._rows.spans:
             update = self._update_of(adapter)
             if update is not None:
@@ -170,24 +167,3 @@ def _join(adapter: Adapter, columns: Mapping[str, slice]) -> _Update | None:
         adapter.layers[name] = joined[ranks], b
         parts.append((columns[name], ranks, b.t()))
     return _Update(joined.t(), parts)
-
-
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """W x + b for inference, [T, in_features] to [T, out_features].
-
-    On a CPU, W x^T is up to twice as fast as x W^T for the few rows of a decoding step (`docs/log.md`); what
-    comes of it is laid out column by column.
-    """
-    num_rows = len(x)
-    if x.device.type != "cpu" or num_rows > MOST_ROWS:
-        return F.linear(x, weight, bias)
-    if num_rows == 1:
-        # Two equal columns: the product of a matrix with one vector reads memory at half the speed.
-        x = torch.cat((x, x))
-    y = (weight @ x.t()).t()[:num_rows]
-    return y if bias is None else y.add_(bias)
-
-
-def _has_bias(layer: nn.Linear) -> bool:
-    # The declared type of `bias` does not say that it may be None.
-    return getattr(layer, "bias", None) is not None

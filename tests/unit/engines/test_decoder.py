@@ -19,7 +19,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from tunewise.engines.decoder import FlatDecoder, ModuleDecoder, is_flat, logits_of, open_decoder
+from tunewise.engines.decoder import FlatDecoder, ModuleDecoder, is_flat, open_decoder, open_head
 from tunewise.models.attention import PACKED_ATTENTION, PackedLayout
 
 SIZES = {
@@ -74,7 +74,7 @@ def test_the_flat_pass_computes_what_the_class_does(family: str, num_tokens: int
     decoder = open_decoder(model)
     assert isinstance(decoder, FlatDecoder)
     hidden = decoder.forward(ids, torch.arange(num_tokens), PackedLayout([num_tokens]))
-    torch.testing.assert_close(logits_of(model, hidden), theirs, atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(open_head(model)(hidden), theirs, atol=2e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("other", OTHERS)
@@ -87,12 +87,11 @@ def test_what_is_not_like_llama_runs_as_its_class_does(other: str) -> None:
     decoder = open_decoder(model)
     assert isinstance(decoder, ModuleDecoder)
     hidden = decoder.forward(ids, torch.arange(12), PackedLayout([12]))
-    torch.testing.assert_close(logits_of(model, hidden), theirs, atol=2e-4, rtol=1e-4)
+    torch.testing.assert_close(open_head(model)(hidden), theirs, atol=2e-4, rtol=1e-4)
 
 
-def test_grouping_layers_keeps_no_second_copy_of_their_weights() -> None:
+def test_the_decoder_takes_the_weights_and_keeps_no_second_copy() -> None:
     model = make(*FAMILY["llama"], attention=PACKED_ATTENTION)
     open_decoder(model)
-    attention = model.model.layers[0].self_attn
-    storages = {m.weight.untyped_storage().data_ptr() for m in (attention.q_proj, attention.v_proj)}
-    assert len(storages) == 1
+    left = {name for name, parameter in model.named_parameters() if parameter.dim() == 2 and len(parameter)}
+    assert left == {"model.embed_tokens.weight", "lm_head.weight"}

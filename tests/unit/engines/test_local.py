@@ -152,6 +152,50 @@ def test_a_seed_gives_the_same_sample_again_and_another_seed_another(engine: Loc
     assert len({sample(seed) for seed in range(4)}) > 1
 
 
+@pytest.mark.parametrize("temperature", [1e-3, 1e-40])
+def test_a_tiny_temperature_is_greedy(engine: LocalEngine, temperature: float) -> None:
+    sampled = engine.generate([ask("t", temperature=temperature, seed=1)])[0].text
+    assert sampled == engine.generate([ask("t")])[0].text
+
+
+def test_of_several_stop_strings_the_first_in_the_text_ends_it(engine: LocalEngine) -> None:
+    answer = engine.generate([ask("a", max_tokens=40)])[0].text
+    early, late = answer[3:5], answer[4:6]
+    cut = engine.generate([ask("a", max_tokens=40, stop=(late, early))])[0].text
+    assert cut == answer[: answer.index(early)]
+
+
+def test_a_step_that_is_interrupted_leaves_nothing_half_computed(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if engine._thread is not None:
+        pytest.skip("only a caller that computes can be interrupted")
+    request = ask("a prompt that is long enough to be copied later on")
+    expected = plain_greedy(engine, request)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(engine._decoder, "forward", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        engine.generate([request])
+    monkeypatch.undo()
+    assert engine.generate([request])[0].text == expected
+
+
+def test_memory_that_runs_out_on_admission_reaches_every_caller(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise MemoryError("no room for the cache")
+
+    monkeypatch.setattr(engine._cache, "reserve", out_of_memory)
+    with pytest.raises(MemoryError):
+        engine.generate([ask("a"), ask("b")])
+    monkeypatch.undo()
+    assert engine.generate([ask("a")])[0].error is None
+
+
 def test_a_tiny_top_p_is_greedy(engine: LocalEngine) -> None:
     sampled = engine.generate([ask("p", temperature=1.0, top_p=1e-6, seed=1)])[0].text
     assert sampled == engine.generate([ask("p")])[0].text

@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from toy import make_tokenizer
 from tunewise.engines.base import Delta
-from tunewise.engines.kv_cache import KVCache
-from tunewise.engines.scheduler import Scheduler
+from tunewise.engines.kv_cache import CAPACITY_STEP, KVCache
+from tunewise.engines.scheduler import CACHE_BYTES, Scheduler
 from tunewise.engines.sequence import Sequence
 from tunewise.records import ChatRequest, Message
 
 TOKENIZER = make_tokenizer()
 END = 1
+SLOT_BYTES = 2 * 4 * CAPACITY_STEP
+"""Of a cache of one layer, head and dimension in fp32: keys and values."""
 
 
 @dataclass
@@ -53,6 +55,7 @@ def make_visitor(ids: list[int], max_tokens: int, model: str, cancel_at: int) ->
         streamed=False,
         index=0,
     )
+    sequence.weights = ord(model)
     return Visitor(sequence, answers, cancel_at)
 
 
@@ -61,8 +64,8 @@ def compute(cache: KVCache, scheduler: Scheduler, max_step_tokens: int, next_tok
     chunks = scheduler.schedule()
     slots = [chunk.slot for _, chunk in chunks]
     assert len(set(slots)) == len(slots), "a slot was used twice"
-    models = [sequence.request.model for sequence, _ in chunks]
-    assert models == sorted(models), "an adapter's tokens do not lie side by side"
+    weights = [sequence.weights for sequence, _ in chunks]
+    assert weights == sorted(weights), "an adapter's tokens do not lie side by side"
     prompt_tokens = [chunk.end - chunk.start for s, chunk in chunks if chunk.end - chunk.start > 1]
     assert sum(prompt_tokens) <= max_step_tokens
     for sequence, chunk in chunks:
@@ -83,15 +86,19 @@ def compute(cache: KVCache, scheduler: Scheduler, max_step_tokens: int, next_tok
     st.integers(1, 4),
     st.integers(4, 40),
     st.lists(st.integers(1, 5), min_size=1, max_size=8),
+    st.sampled_from([CACHE_BYTES, 2 * SLOT_BYTES]),
 )
 def test_every_request_is_answered_once_and_no_slot_serves_two(
     traffic: list[tuple[list[int], int, str, int, int]],
     max_slots: int,
     max_step_tokens: int,
     tokens: list[int],
+    cache_bytes: int,
 ) -> None:
     cache = KVCache(1, 1, 1, torch.float32, torch.device("cpu"))
-    scheduler = Scheduler(cache, max_slots=max_slots, max_step_tokens=max_step_tokens)
+    scheduler = Scheduler(
+        cache, max_slots=max_slots, max_step_tokens=max_step_tokens, cache_bytes=cache_bytes
+    )
     arriving = sorted(traffic, key=lambda visitor: visitor[3])
     present: list[Visitor] = []
     step = 0
@@ -104,6 +111,7 @@ def test_every_request_is_answered_once_and_no_slot_serves_two(
             if visitor.cancel_at == step:
                 visitor.sequence.cancel()
         scheduler.admit()
+        assert cache.states.nbytes <= cache_bytes
         assert not any(sequence.cancelled for sequence in scheduler.running()), (
             "a cancelled one kept its slot"
         )
@@ -144,3 +152,58 @@ def test_a_shared_beginning_is_computed_once() -> None:
         computed += sum(chunk.end - chunk.start for _, chunk in scheduler.schedule())
         compute(cache, scheduler, 768, 4)
     assert computed == len(shared) + 5 + 5
+
+
+def serve(scheduler: Scheduler, cache: KVCache, *sequences: Sequence) -> None:
+    scheduler.submit(sequences)
+    while scheduler.has_work():
+        scheduler.admit()
+        compute(cache, scheduler, 768, 4)
+
+
+def test_requests_one_after_the_other_keep_the_cache_within_its_bytes() -> None:
+    cache = KVCache(1, 1, 1, torch.float32, torch.device("cpu"))
+    scheduler = Scheduler(cache, cache_bytes=4 * SLOT_BYTES)
+    for i in range(20):
+        serve(scheduler, cache, make_visitor([3 + i % 7] * 50, 2, "a", 0).sequence)
+        assert cache.states.nbytes <= 4 * SLOT_BYTES
+
+
+def test_one_that_is_larger_than_the_budget_is_served_alone_and_its_memory_given_back() -> None:
+    cache = KVCache(1, 1, 1, torch.float32, torch.device("cpu"))
+    scheduler = Scheduler(cache, cache_bytes=4 * SLOT_BYTES)
+    large = make_visitor([3] * (9 * CAPACITY_STEP), 2, "a", 0).sequence
+    serve(scheduler, cache, make_visitor([4] * 50, 2, "a", 0).sequence, large)
+    small = [make_visitor([5 + i] * 50, 2, "a", 0).sequence for i in range(3)]
+    scheduler.submit(small)
+    for _ in range(2):
+        scheduler.admit()
+        compute(cache, scheduler, 768, 4)
+    assert cache.states.nbytes <= 4 * SLOT_BYTES
+
+
+def test_one_that_has_to_wait_for_memory_is_not_overtaken() -> None:
+    cache = KVCache(1, 1, 1, torch.float32, torch.device("cpu"))
+    scheduler = Scheduler(cache, cache_bytes=4 * SLOT_BYTES)
+    first = make_visitor([3] * 50, 6, "a", 0).sequence
+    large = make_visitor([4] * (3 * CAPACITY_STEP), 2, "a", 0).sequence
+    later = make_visitor([5] * 50, 2, "a", 0).sequence
+    scheduler.submit([first, large, later])
+    scheduler.admit()
+    assert scheduler.running() == [first]
+    serve(scheduler, cache)
+    assert large.num_cached > 0
+    assert later.num_cached > 0
+
+
+def test_a_stranger_with_the_same_header_does_not_cost_a_conversation_its_place() -> None:
+    cache = KVCache(1, 1, 1, torch.float32, torch.device("cpu"))
+    scheduler = Scheduler(cache)
+    header = list(range(2, 32))
+    conversation = [*header, *[40] * 200]
+    serve(scheduler, cache, make_visitor(conversation, 2, "a", 0).sequence)
+    serve(scheduler, cache, make_visitor([*header, 50], 2, "a", 0).sequence)
+    next_turn = make_visitor([*conversation, 60], 2, "a", 0).sequence
+    scheduler.submit([next_turn])
+    scheduler.admit()
+    assert next_turn.num_cached == len(conversation)
