@@ -241,9 +241,7 @@ def test_a_seed_repeats_an_answer(vllm: VllmEngine) -> None:
 def test_another_adapter_under_the_same_id_gives_other_answers(
     vllm: VllmEngine, local: Engine, run: Run, tmp_path: Path
 ) -> None:
-    question = [
-        Message("user", "1.299,00 EUR incl. VAT, and shipping is free of charge above 50 EUR.")
-    ]
+    question = [Message("user", "1.299,00 EUR incl. VAT, and shipping is free of charge above 50 EUR.")]
     vllm.load("ft:again", run.adapter)
     before = vllm.score("ft:again", question, "{}")
     folder = tmp_path / "damped"
@@ -260,6 +258,18 @@ def test_another_adapter_under_the_same_id_gives_other_answers(
     with pytest.raises(ModelNotFoundError, match="ft:again"):
         vllm.stream(ask("a", "ft:again"))
     assert "ft:again" not in {card.id for card in vllm._connected().models()}
+
+
+def test_the_base_stays_itself_beside_as_many_adapters_as_there_are_slots(
+    vllm: VllmEngine, local: Engine, run: Run
+) -> None:
+    names = [f"ft:{number}" for number in range(5)]
+    for name in names:
+        vllm.load(name, run.adapter)
+    [base, tuned] = texts(local.generate([ask("2000 zl", local.base_id), ask("2000 zl")]))
+    for name in names:
+        assert texts(vllm.generate([ask("2000 zl", vllm.base_id), ask("2000 zl", name)])) == [base, tuned]
+        vllm.unload(name)
 
 
 def test_what_is_not_there_or_does_not_fit_is_named(vllm: VllmEngine, run: Run, tmp_path: Path) -> None:
@@ -279,7 +289,7 @@ def test_a_running_server_is_attached_to_and_left_running(
 ) -> None:
     assert vllm._server is not None
     spec = VllmSpec(base_url=vllm._server.url)
-    with closing(VllmEngine(embedded_base, spec, logs=tmp_path, api_key=vllm._server.key)) as attached:
+    with closing(VllmEngine(embedded_base, spec, home=tmp_path, api_key=vllm._server.key)) as attached:
         attached.load("ft:guest", run.adapter)
         same = texts(attached.generate([ask("2000 zl", "ft:guest"), ask("2000 zl", attached.base_id)]))
         wide = widened(run.adapter, tmp_path / "wide", rank=32)
@@ -287,7 +297,7 @@ def test_a_running_server_is_attached_to_and_left_running(
             attached.load("ft:wide", wide)
     assert same == texts(vllm.generate([ask("2000 zl"), ask("2000 zl", vllm.base_id)]))
     with pytest.raises(EndpointError, match="check the key in TUNEWISE_VLLM_KEY"):
-        VllmEngine(embedded_base, spec, logs=tmp_path, api_key="wrong")
+        VllmEngine(embedded_base, spec, home=tmp_path, api_key="wrong")
 
 
 def widened(adapter: Path, folder: Path, rank: int) -> Path:
@@ -353,7 +363,8 @@ def test_a_server_that_cannot_start_says_why(
     embedded_base: BaseModel, settings: Settings, tmp_path: Path
 ) -> None:
     shutil.copytree(embedded_base.folder, tmp_path / "base")
-    (tmp_path / "base" / "model.safetensors").write_bytes(b"no weights")
+    weights = tmp_path / "base" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4])
     base = replace(embedded_base, folder=tmp_path / "base")
-    with pytest.raises(EndpointError, match=r"vLLM ended: .*[Hh]eader"):
+    with pytest.raises(EndpointError, match=r"vLLM ended: .*deserializing header"):
         open_vllm_engine(base, settings=settings)

@@ -96,6 +96,12 @@ def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adap
     return Adapter(layers, float(config["lora_alpha"]) / int(config["r"]))
 
 
+def save_zeros_like(adapter: Path, folder: Path) -> None:
+    """Write an adapter that changes nothing, for the base of the one in the folder `adapter`."""
+    name, (a, b) = next(iter(load_adapter(adapter, torch.device("cpu"), torch.float32).layers.items()))
+    save_adapter(folder, {name: (torch.zeros_like(a), torch.zeros_like(b))}, len(a), 1.0, "")
+
+
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """W x + b for inference, [1, T, in_features] to [1, T, out_features].
 
