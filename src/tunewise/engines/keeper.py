@@ -24,14 +24,14 @@ def main() -> None:
     command = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
     threading.Thread(target=_end_with_stdin, daemon=True).start()
     command.wait()
-    os.killpg(0, signal.SIGKILL)  # Processes that it left behind, and this one.
+    os.kill(0, signal.SIGKILL)  # The whole group: processes that it left behind, and this one.
 
 
 def _end_with_stdin() -> None:
     sys.stdin.buffer.read()
-    os.killpg(0, signal.SIGTERM)
+    os.kill(0, signal.SIGTERM)
     time.sleep(GRACE_S)
-    os.killpg(0, signal.SIGKILL)
+    os.kill(0, signal.SIGKILL)
 
 
 if __name__ == "__main__":

@@ -22,11 +22,13 @@ from tunewise.engines.remote_spec import RemoteSpec
 from tunewise.engines.vllm_server import VllmServer
 from tunewise.engines.vllm_spec import VllmSpec
 from tunewise.errors import EndpointError, ModelUnavailableError, RequestError
-from tunewise.models.adapters import adapter_rank
+from tunewise.models.adapters import adapter_rank, save_zeros_like
 from tunewise.models.base import BaseModel
 from tunewise.records import ChatRequest, Completion, Message
 
 MAX_RETRIES = 2
+BASE_AS_ADAPTER = "tunewise-base"
+"""What the server knows the adapter of zeros by."""
 NO_ROUTE = "is it vLLM, started with --enable-lora and VLLM_ALLOW_RUNTIME_LORA_UPDATING=True?"
 
 
@@ -37,8 +39,8 @@ class VllmEngine:
     that ended by itself fails the requests under way; the next one starts it again.
     """
 
-    def __init__(self, base: BaseModel, spec: VllmSpec, *, logs: Path, api_key: str | None = None) -> None:
-        """Connect to the server, or start one that logs into the folder `logs`, which takes a minute or more.
+    def __init__(self, base: BaseModel, spec: VllmSpec, *, home: Path, api_key: str | None = None) -> None:
+        """Connect to the server, or start one, which takes a minute or more; logs go into `home`.
 
         The caller answers for it that a server that runs already serves this very base. Raises
         `EndpointError`.
@@ -47,7 +49,7 @@ class VllmEngine:
         self.precision: str = spec.precision
         self._folder = base.folder
         self._spec = spec
-        self._logs = logs
+        self._home = home
         self._key = api_key
         self._prompts = _read_prompts(base)
         self._dialect = CompletionsDialect(self._prompts, self._served_name)
@@ -163,7 +165,7 @@ class VllmEngine:
             # What training left cached on a GPU is memory that the server asks for.
             torch.cuda.empty_cache()
             spec = self._spec.model_copy(update={"max_lora_rank": self._max_rank})
-            self._server = VllmServer(spec, self._folder, self.base_id, self._logs)
+            self._server = VllmServer(spec, self._folder, self.base_id, self._home / "logs")
             self._server.wait_until_ready(spec.start_timeout_s)
             url, key = self._server.url, self._server.key
         self._endpoint = endpoint = self._open(url, key)
@@ -202,15 +204,12 @@ class VllmEngine:
         self._server = self._endpoint = None
 
     def _load(self, endpoint: Endpoint, model: str, path: Path) -> None:
-        # Loading again in place would keep what is cached of prompts under the old weights.
-        _unload(endpoint, model)
-        body = {"lora_name": model, "lora_path": str(path.resolve())}
-        try:
-            endpoint.call("post", "/load_lora_adapter", str, body)
-        except (RequestError, EndpointError) as error:
-            if isinstance(error, EndpointError) and error.status is None:
-                raise
-            raise ModelUnavailableError(f"the adapter in {path} cannot be served: {error}") from error
+        if self._spec.base_as_adapter and self._served_base != BASE_AS_ADAPTER:
+            folder = self._home / "cache" / f"{self.base_id}-zeros"
+            save_zeros_like(path, folder)
+            _load(endpoint, BASE_AS_ADAPTER, folder)
+            self._served_base = BASE_AS_ADAPTER
+        _load(endpoint, model, path)
 
 
 def _read_prompts(base: BaseModel) -> Prompts:
@@ -234,6 +233,18 @@ def _read_prompts(base: BaseModel) -> Prompts:
         max_context=config.max_position_embeddings,
         vocab_size=config.vocab_size,
     )
+
+
+def _load(endpoint: Endpoint, model: str, path: Path) -> None:
+    # Loading again in place would keep what is cached of prompts under the old weights.
+    _unload(endpoint, model)
+    body = {"lora_name": model, "lora_path": str(path.resolve())}
+    try:
+        endpoint.call("post", "/load_lora_adapter", str, body)
+    except (RequestError, EndpointError) as error:
+        if isinstance(error, EndpointError) and error.status is None:
+            raise
+        raise ModelUnavailableError(f"the adapter in {path} cannot be served: {error}") from error
 
 
 def _unload(endpoint: Endpoint, model: str) -> None:

@@ -126,7 +126,7 @@ def _options(spec: VllmSpec, served_name: str, port: int) -> list[str]:
         "port": port,
         "served-model-name": served_name,
         "dtype": spec.precision,
-        "max-loras": spec.max_loras,
+        "max-loras": spec.max_loras + spec.base_as_adapter,
         "max-lora-rank": rank,
         # Nothing of the model's own: each request says how it is to be answered.
         "generation-config": "vllm",

@@ -20,6 +20,12 @@ class VllmSpec(BaseModel):
     """What starts one: the `vllm` executable of the environment that vLLM is installed in."""
     precision: Precision = "float32"
     """What it computes in. A server that was started by someone else has to be believed."""
+    base_as_adapter: bool = True
+    """Ask the base as an adapter of zeros as soon as there are others.
+
+    In a mixed batch, vLLM on a CPU adds the adapter in its last slot to what is asked of the base
+    (vllm-project/vllm#48421). On a GPU it does not, and this costs time.
+    """
     max_loras: int = Field(4, ge=1)
     """Adapters that answer in one batch. Others wait for a place, and are read from disk again."""
     max_lora_rank: int = Field(16, ge=1, le=512)

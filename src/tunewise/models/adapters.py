@@ -106,6 +106,12 @@ def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adap
         raise ModelUnavailableError(f"the adapter in {folder} lacks {error}") from error
 
 
+def save_zeros_like(adapter: Path, folder: Path) -> None:
+    """Write an adapter that changes nothing, for the base of the one in the folder `adapter`."""
+    name, (a, b) = next(iter(load_adapter(adapter, torch.device("cpu"), torch.float32).layers.items()))
+    save_adapter(folder, {name: (torch.zeros_like(a), torch.zeros_like(b))}, len(a), 1.0, "")
+
+
 @dataclass(slots=True)
 class AdapterRows:
     """Which rows of the batch under way each adapter applies to; shared by all layers of a model."""

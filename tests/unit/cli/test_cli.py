@@ -17,6 +17,7 @@ from rich.console import Console
 from typer.testing import CliRunner, Result
 
 import tunewise.engines
+from toy import make_model, make_tokenizer
 from tunewise import cli
 from tunewise.cli.progress import RichProgress
 from tunewise.engines.base import Delta
@@ -263,14 +264,33 @@ def test_serve_says_that_a_port_is_in_use_before_it_loads(registry: Registry, op
     assert opened == []
 
 
+def test_an_engine_that_is_none_is_refused_with_what_there_is() -> None:
+    for verb in (["run", "data.jsonl"], ["serve"]):
+        result = tunewise_cli(*verb, "--engine", "magic")
+        assert result.exit_code == 2
+        assert "'local', 'vllm'" in result.stderr
+
+
+def test_serve_through_a_vllm_that_is_not_there_says_what_to_do(
+    registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_model().save_pretrained(tmp_path / "base")
+    make_tokenizer().save_pretrained(tmp_path / "base")
+    monkeypatch.setenv("TUNEWISE_VLLM", "/nowhere/vllm")
+    get_settings.cache_clear()
+    result = tunewise_cli("serve", "--port", "0", "--base", str(tmp_path / "base"), "--engine", "vllm")
+    assert result.exit_code == 1
+    *_, line = result.stderr.splitlines()
+    assert line.startswith("error: there is no program '/nowhere/vllm'")
+
+
 def test_serve_prints_where_and_what_and_ends_in_order(registry: Registry) -> None:
     script = (
         "import sys; import tunewise.engines; from test_cli import Parrot; from tunewise import cli\n"
         "tunewise.engines.open_engine = lambda base, **_: Parrot(base)\n"
         "sys.argv = ['tunewise', 'serve', '--port', '0', '--base', 'org/parrot']; cli.main()\n"
     )
-    paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONUNBUFFERED": "1"}
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=environment
     )

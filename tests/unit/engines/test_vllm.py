@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from toy import make_model, make_tokenizer
 from tunewise.engines import VllmSpec, open_vllm_engine
@@ -28,6 +29,7 @@ from tunewise.errors import (
     RequestError,
     SpecError,
 )
+from tunewise.models.adapters import load_adapter, save_adapter
 from tunewise.models.base import BaseModel
 from tunewise.records import JSON_OBJECT, ChatRequest, Message, TokenLogprob, Tool
 from tunewise.settings import read_settings
@@ -111,15 +113,14 @@ def server() -> Iterator[FakeVllm]:
 
 @pytest.fixture
 def engine(server: FakeVllm, base: BaseModel, tmp_path: Path) -> Iterator[VllmEngine]:
-    with closing(VllmEngine(base, VllmSpec(base_url=server.url), logs=tmp_path)) as engine:
+    with closing(VllmEngine(base, VllmSpec(base_url=server.url), home=tmp_path)) as engine:
         yield engine
 
 
 @pytest.fixture
 def adapter(tmp_path: Path) -> Path:
     folder = tmp_path / "adapter"
-    folder.mkdir()
-    (folder / "adapter_config.json").write_text('{"r": 4}')
+    save_adapter(folder, {"model.layers.0.mlp.down_proj": (torch.ones(4, 48), torch.ones(32, 4))}, 4, 8.0, "")
     (folder / "chat_template.jinja").write_text(BARE)
     return folder
 
@@ -142,7 +143,7 @@ def test_a_prompt_is_sent_as_the_ids_of_its_models_own_template(
         "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
     )
     assert tokenizer.decode(tuned["prompt"]) == "<|im_start|>hi<|im_end|>"
-    assert (base["model"], tuned["model"]) == ("served", "ft:a")
+    assert tuned["model"] == "ft:a"
     assert base["stop_token_ids"] == tuned["stop_token_ids"] == [1]
     assert engine.count_tokens("ft:a", ask("hi").messages) == len(tuned["prompt"]) == 4
     assert engine.models() == ["toy", "ft:a"]
@@ -163,10 +164,36 @@ def test_an_adapter_is_loaded_afresh_from_where_it_is(
 ) -> None:
     monkeypatch.chdir(adapter.parent)
     engine.load("ft:a", Path("adapter"))
-    assert server.asked == [
+    assert server.asked[-2:] == [
         ("/unload_lora_adapter", {"lora_name": "ft:a"}),
         ("/load_lora_adapter", {"lora_name": "ft:a", "lora_path": str(adapter)}),
     ]
+
+
+def test_beside_adapters_the_base_is_asked_as_one_that_changes_nothing(
+    engine: VllmEngine, server: FakeVllm, adapter: Path
+) -> None:
+    engine.generate([ask()])
+    for model in ("ft:a", "ft:b"):
+        engine.load(model, adapter)
+    engine.generate([ask()])
+    zeros, *others = server.bodies("/load_lora_adapter")
+    assert [body["model"] for body in server.bodies("/completions")] == ["served", zeros["lora_name"]]
+    assert [body["lora_name"] for body in others] == ["ft:a", "ft:b"]
+    [(a, b)] = load_adapter(Path(zeros["lora_path"]), torch.device("cpu"), torch.float32).layers.values()
+    assert (a.shape, b.shape) == ((4, 48), (32, 4))
+    assert not (a @ a.T).any()
+    assert not b.any()
+
+
+def test_on_a_gpu_the_base_is_asked_as_itself(
+    base: BaseModel, server: FakeVllm, adapter: Path, tmp_path: Path
+) -> None:
+    spec = VllmSpec(base_url=server.url, base_as_adapter=False)
+    with closing(VllmEngine(base, spec, home=tmp_path)) as engine:
+        engine.load("ft:a", adapter)
+        engine.generate([ask()])
+    assert [body["model"] for body in server.bodies("/completions")] == ["served"]
 
 
 def test_what_cannot_be_answered_is_not_sent(engine: VllmEngine, server: FakeVllm) -> None:
@@ -251,7 +278,7 @@ def test_a_server_that_takes_no_adapters_says_how_to_start_it(
 
 def test_a_server_that_is_not_there(base: BaseModel, tmp_path: Path) -> None:
     with pytest.raises(EndpointError, match="Connection refused"):
-        VllmEngine(base, VllmSpec(base_url="http://127.0.0.1:1/v1"), logs=tmp_path)
+        VllmEngine(base, VllmSpec(base_url="http://127.0.0.1:1/v1"), home=tmp_path)
     assert [thread.name for thread in threading.enumerate() if "endpoint" in thread.name] == []
 
 
@@ -304,11 +331,11 @@ def test_a_server_of_our_own_is_asked_and_ended_with_all_that_it_started(
     base: BaseModel, tmp_path: Path
 ) -> None:
     spec = VllmSpec(command=program(tmp_path, SERVES), max_lora_rank=9)
-    engine = VllmEngine(base, spec, logs=tmp_path / "logs")
+    engine = VllmEngine(base, spec, home=tmp_path)
     [log] = (tmp_path / "logs").iterdir()
     worker, said = log.read_text().split(" ", 1)
     assert said.startswith(f"serve {base.folder} --enable-lora --host 127.0.0.1 --port ")
-    assert "--served-model-name toy --dtype float32 --max-loras 4 --max-lora-rank 16 " in said
+    assert "--served-model-name toy --dtype float32 --max-loras 5 --max-lora-rank 16 " in said
     assert said.endswith("True\n")
     assert is_running(int(worker))
     engine.rest()
@@ -341,7 +368,7 @@ def test_a_server_ends_when_whoever_started_it_is_killed(base: BaseModel, tmp_pa
 def test_a_server_that_dies_says_why_and_leaves_its_log(base: BaseModel, tmp_path: Path) -> None:
     spec = VllmSpec(command=program(tmp_path, DIES))
     with pytest.raises(EndpointError, match="vLLM ended: ValueError: no memory for the KV cache; its log"):
-        VllmEngine(base, spec, logs=tmp_path / "logs")
+        VllmEngine(base, spec, home=tmp_path)
     assert "ResourceWarning" in next((tmp_path / "logs").iterdir()).read_text()
 
 
@@ -356,14 +383,14 @@ def test_a_server_that_is_never_ready_is_given_up(base: BaseModel, tmp_path: Pat
 def test_a_server_that_died_is_named_and_the_next_request_starts_another(
     base: BaseModel, tmp_path: Path
 ) -> None:
-    with closing(VllmEngine(base, VllmSpec(command=program(tmp_path, SERVES)), logs=tmp_path)) as engine:
+    with closing(VllmEngine(base, VllmSpec(command=program(tmp_path, SERVES)), home=tmp_path)) as engine:
         answers = engine.stream(ask())
         assert engine._server is not None
         os.killpg(engine._server._process.pid, signal.SIGKILL)
         with pytest.raises(EndpointError, match="vLLM ended: "):
             list(answers)
         assert engine._connected().models()[0].id == "toy"
-        assert len(list(tmp_path.glob("*.log"))) == 2
+        assert len(list((tmp_path / "logs").glob("*.log"))) == 2
 
 
 @pytest.mark.parametrize(
