@@ -17,7 +17,7 @@ start at once.
 from __future__ import annotations
 
 import argparse
-import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable
@@ -35,6 +35,7 @@ from serving.process import EngineProcess
 from serving.prompts import Prompts
 from serving.streams import Workload, measure_streams
 from tunewise.models.base import BaseModel, find_base
+from tunewise.settings import get_settings
 
 OURS, TRANSFORMERS, LLAMA_CPP, VLLM = "ours", "transformers", "llama.cpp", "vLLM"
 ENGINES = (OURS, TRANSFORMERS, LLAMA_CPP, VLLM)
@@ -103,13 +104,21 @@ def start_engine(name: str, base: BaseModel, prompts: Prompts, num_threads: int)
         file = str(convert_to_gguf(base))
         return EngineProcess(name, "llama_cpp", file, str(num_threads), num_threads=num_threads)
     if name == VLLM:
-        python = Path(os.environ["TUNEWISE_VLLM"]).parent / "python"
-        # Left to itself, it keeps one of the cores for a web server.
-        cores = {"VLLM_CPU_OMP_THREADS_BIND": f"0-{num_threads - 1}"}
+        executable = vllm_executable()
+        assert executable is not None
+        # Three processes, as by default, wait for one another and are slower on so few cores (`docs/log.md`).
+        alone = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+        python = executable.parent / "python"
         return EngineProcess(
-            name, "vllm_cpu", folder, num_threads=num_threads, python=python, environment=cores
+            name, "vllm_cpu", folder, num_threads=num_threads, python=python, environment=alone
         )
     return EngineProcess(name, "linear_layers", folder, num_threads=num_threads)
+
+
+def vllm_executable() -> Path | None:
+    """`bin/vllm` of vLLM's own environment, where there is one."""
+    found = shutil.which(get_settings().vllm)
+    return Path(found) if found else None
 
 
 def measure(
@@ -118,7 +127,7 @@ def measure(
     """The figures of the parts that are asked for."""
     few, some, many = (1, 2, 4) if arguments.quick else (1, 16, 64)
     absent = {}
-    if VLLM in arguments.only and not os.environ.get("TUNEWISE_VLLM"):
+    if VLLM in arguments.only and vllm_executable() is None:
         absent[VLLM] = "not measured: TUNEWISE_VLLM names no vllm executable"
     figures: list[Figure] = []
     with ExitStack() as started:
