@@ -42,9 +42,7 @@ def serve(
     with listen(host, port) as listener:
         registry = Registry(get_settings().registry)
         if engine == "vllm":
-            typer.echo(
-                "connecting to vLLM; where it has to be started, that takes a minute or more", err=True
-            )
+            typer.echo("connecting to vLLM; to start it takes a minute or more", err=True)
         with closing(open_engine(base, name=engine, own_thread=True)) as opened:
             _announce(url_of(listener), ServedModels(opened, registry, base).list())
             run_server(create_app(opened, registry, base=base), listener)
