@@ -21,6 +21,7 @@ from tunewise.data.split import split_examples
 from tunewise.decide.compare import TUNED, compare
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine
+from tunewise.errors import SpecError
 from tunewise.evaluate.metrics import PRIMARY_METRIC, infer_form
 from tunewise.evaluate.parity import certify_served, describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
@@ -84,10 +85,15 @@ def run(
             spec.approaches, split.train, split.validation, spec.instructions,
             engine, decoding, PRIMARY_METRIC, spec.seed, progress,
         ))).value)  # fmt: skip
+        if "instructed" in spec.approaches and choice.instruction is None:
+            progress.say("  instructed: left out, as neither the data nor --instructions has an instruction")
         for rival in prompted_rivals(spec.approaches, choice, split.train, engine.base_id, spec.seed):
             runs[rival.name] = test(
                 rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
             )
+
+        if not runs and TUNED not in spec.approaches:
+            raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
 
         def train() -> dict[str, Any]:
             engine.rest()  # Training takes the whole machine.

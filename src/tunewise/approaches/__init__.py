@@ -1,1 +1,1 @@
-"""The rivals: one file per way of getting answers. To add one, write a file and list it in the pipeline."""
+"""The rivals: floors that need no model, and prompts. `docs/architecture.md` says how to add one."""
