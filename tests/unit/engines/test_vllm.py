@@ -1,4 +1,4 @@
-"""What a real vLLM server will not do on demand; what it does is in tests/integration/test_vllm.py."""
+"""What a real vLLM server will not do on demand; what it does is in tests/integration/test_real_vllm.py."""
 
 from __future__ import annotations
 
