@@ -26,8 +26,8 @@ from tunewise.data.split import split_examples
 from tunewise.models.base import BaseModel, find_base, load_base
 from tunewise.progress import SilentProgress
 from tunewise.records import Example
-from tunewise.train.fine_tune import tokenize
 from tunewise.train.loop import train_lora
+from tunewise.train.rows import tokenize
 from tunewise.train.spec import TrainSpec
 
 PRICES = Path(__file__).parents[1] / "examples" / "prices.jsonl"

@@ -37,8 +37,8 @@ from tunewise.train.fine_tune import (
     TrainingSummary,
     fine_tune,
     read_trained_tokens,
-    refuse_long_rows,
 )
+from tunewise.train.rows import refuse_long_rows
 
 
 def run(

@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tunewise.chat.template import TEMPLATE_FILE, ChatTemplate, TokenizedExample
-from tunewise.errors import DataError, RunFolderError
+from tunewise.errors import RunFolderError
 from tunewise.models.adapters import save_adapter
 from tunewise.models.base import BaseModel, load_base
 from tunewise.progress import Progress
 from tunewise.records import Example, RowTokens, TrainedTokens
 from tunewise.store.files import read_json, sha256_of_file, write_json, write_jsonl, write_text
-from tunewise.train.loop import StepMetrics, train_lora, trained_logprobs
+from tunewise.train.loop import StepMetrics, train_lora
+from tunewise.train.objectives import trained_logprobs
+from tunewise.train.rows import tokenize
 from tunewise.train.spec import TrainSpec
 
 MODEL_FOLDER = "model"
@@ -91,34 +93,6 @@ def fine_tune(
         adapter_sha256=digest,
         curve=[_curve_point(metrics) for metrics in result.metrics],
     )
-
-
-def refuse_long_rows(base: BaseModel, examples: Sequence[Example], spec: TrainSpec, data: Path) -> None:
-    """Raise what `fine_tune` would say of a row that is too long, before hours go into anything else."""
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(base.folder)
-    template = ChatTemplate(tokenizer)
-    tokenize(ChatTemplate(tokenizer, template.without_default_system()), examples, spec.max_tokens, data)
-
-
-def tokenize(
-    template: ChatTemplate, examples: Sequence[Example], max_tokens: int, data: Path
-) -> list[TokenizedExample]:
-    """Training rows of the examples, without their system messages."""
-    rows = []
-    for example in examples:
-        turns = [message for message in example.messages if message.role != "system"]
-        row = template.encode_example(turns)
-        if len(row.ids) > max_tokens:
-            raise DataError(
-                data,
-                f"this conversation has {len(row.ids)} tokens, more than the {max_tokens} that are trained "
-                "on: shorten or remove it",
-                line=example.line,
-            )
-        rows.append(row)
-    return rows
 
 
 def read_trained_tokens(out: Path) -> TrainedTokens:

@@ -20,7 +20,7 @@ from tunewise.models.attention import PackedLayout
 from tunewise.models.base import BaseModel, load_base
 from tunewise.progress import SilentProgress
 from tunewise.records import Example, Message, ParityCertificate, RowTokens, TrainedTokens
-from tunewise.train import loop
+from tunewise.train import objectives
 from tunewise.train.fine_tune import MODEL_FOLDER, RECORDED_ROWS, TOKENS_FILE, fine_tune, read_trained_tokens
 from tunewise.train.spec import TrainSpec
 
@@ -142,7 +142,9 @@ def test_another_chat_template_fails(engine: LocalEngine, run: Path, template: s
 def test_a_training_whose_packs_mix_their_rows_fails(
     base: BaseModel, engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "PackedLayout", lambda lengths, device: PackedLayout([sum(lengths)], device))
+    monkeypatch.setattr(
+        objectives, "PackedLayout", lambda lengths, device: PackedLayout([sum(lengths)], device)
+    )
     assert_weights_differ(certificate(engine, train(base, tmp_path / "mixed")))
 
 

@@ -7,16 +7,9 @@ from toy import make_model
 from tunewise.chat.template import TokenizedExample
 from tunewise.errors import TrainingError
 from tunewise.progress import SilentProgress
-from tunewise.train.loop import (
-    accumulate_gradients,
-    mean_loss,
-    order_batches,
-    schedule,
-    train_lora,
-    trained_logprobs,
-    validation_steps,
-)
+from tunewise.train.loop import order_batches, schedule, train_lora, validation_steps
 from tunewise.train.lora import LoRALinear, add_lora
+from tunewise.train.objectives import accumulate_gradients, mean_loss, trained_logprobs
 from tunewise.train.spec import TrainSpec
 
 
