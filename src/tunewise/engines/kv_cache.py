@@ -100,8 +100,11 @@ class CachedLayout:
                 self._prompts.append((len(slots), chunk))
             slots += [chunk.slot] * (chunk.end - chunk.start)
             positions += range(chunk.start, chunk.end)
-        self._slots = torch.tensor(slots, device=device)
         self.position_ids = torch.tensor(positions, device=device)
+        # Where the new keys go, as rows of one long table: storing is one plain copy a layer.
+        _, _, _, kv_heads, capacity, _ = cache.states.shape
+        heads = torch.tensor(slots, device=device)[:, None] * kv_heads + torch.arange(kv_heads, device=device)
+        self._written = (heads * capacity + self.position_ids[:, None]).flatten()
         self._decoding = torch.tensor(decoding, device=device, dtype=torch.long)
         if decoding:
             self._plan_decoding([slots[i] for i in decoding], [positions[i] + 1 for i in decoding])
@@ -118,14 +121,15 @@ class CachedLayout:
         self._in_slot_order = slots == list(range(num_rows)) or not self._whole_rows
         row_lengths = torch.ones(num_rows, dtype=torch.long, device=device)
         row_lengths[rows] = torch.tensor(lengths, device=device)
-        visible = torch.arange(self._longest, device=device) < row_lengths[:, None]
-        self._mask = visible[:, None, None, :]
+        hidden = torch.arange(self._longest, device=device) >= row_lengths[:, None]
+        bias = self._states.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)
+        self._bias = bias[:, None, None, :]
 
     def attend(self, layer: int, query: Tensor, key: Tensor, value: Tensor, scaling: float) -> Tensor:
         """Store the new keys and values, then attend. Shapes as in `AttentionLayout`."""
         keys, values = self._states[layer]
-        keys[self._slots, :, self.position_ids] = key
-        values[self._slots, :, self.position_ids] = value
+        for states, new in ((keys, key), (values, value)):
+            states.view(-1, new.shape[-1]).index_copy_(0, self._written, new.reshape(-1, new.shape[-1]))
         if not self._prompts:
             return self._decode(query, keys, values, scaling)
         output = torch.empty_like(query)
@@ -147,21 +151,23 @@ class CachedLayout:
         if not self._in_slot_order:
             grid = query.new_zeros(self._num_rows, *grouped.shape[1:])
             grid[self._rows] = grouped
-        attended = _attend_grid(grid, keys, values, self._mask, scaling)
+        attended = _attend_grid(grid, keys, values, self._bias, scaling)
         if not self._in_slot_order:
             attended = attended[self._rows]
         return attended.reshape(query.shape)
 
 
-def _attend_grid(query: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float) -> Tensor:
-    """Few queries each over many keys: [B, kv_heads, n, d] over [B, kv_heads, L, d], `mask` [B, 1, 1, L].
+def _attend_grid(query: Tensor, keys: Tensor, values: Tensor, bias: Tensor, scaling: float) -> Tensor:
+    """Few queries each over many keys: [B, kv_heads, n, d] over [B, kv_heads, L, d].
+
+    `bias` [B, 1, 1, L] is minus infinity for keys beyond a row's own, and 0 for the others.
 
     On a CPU, two batched products take half to two thirds of the time of the fused kernel, which is made for
     many queries (`docs/log.md`).
     """
     if query.device.type != "cpu":
-        return F.scaled_dot_product_attention(query, keys, values, attn_mask=mask, scale=scaling)
-    scores = torch.matmul(query * scaling, keys.transpose(2, 3)).masked_fill_(~mask, -torch.inf)
+        return F.scaled_dot_product_attention(query, keys, values, attn_mask=bias, scale=scaling)
+    scores = torch.matmul(query * scaling, keys.transpose(2, 3)).add_(bias)
     return torch.matmul(torch.softmax(scores, -1), values)
 
 
