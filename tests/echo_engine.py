@@ -24,7 +24,7 @@ def _logprobs_of(token: str, num_top: int | None) -> tuple[TokenLogprob, ...]:
 class EchoAnswers:
     """Deltas that can be closed while they are waited for."""
 
-    def __init__(self, deltas: Iterator[Delta], closed: threading.Event) -> None:
+    def __init__(self, deltas: Iterator[Delta], *closed: threading.Event) -> None:
         self._deltas = deltas
         self._closed = closed
 
@@ -35,7 +35,8 @@ class EchoAnswers:
         return next(self._deltas)
 
     def close(self) -> None:
-        self._closed.set()
+        for event in self._closed:
+            event.set()
 
 
 class EchoEngine:
@@ -68,11 +69,13 @@ class EchoEngine:
         if requests[0].messages[-1].content == "too many":
             raise OverloadedError("7 requests wait already")
         self.requests += requests
-        deltas = zip_longest(*(self._answer(request, i) for i, request in enumerate(requests)))
+        # One of its own, so that answers which are closed late do not end those of the next test.
+        closed = threading.Event()
+        deltas = zip_longest(*(self._answer(request, i, closed) for i, request in enumerate(requests)))
         interleaved = (delta for step in deltas for delta in step if delta is not None)
-        return EchoAnswers((d for d in interleaved if d.completion or not whole), self.closed)
+        return EchoAnswers((d for d in interleaved if d.completion or not whole), closed, self.closed)
 
-    def _answer(self, request: ChatRequest, index: int) -> Iterator[Delta]:
+    def _answer(self, request: ChatRequest, index: int, closed: threading.Event) -> Iterator[Delta]:
         question = request.messages[-1].content
         input_tokens = self.count_tokens(request.model, request.messages)
         if question == "bug":
@@ -80,7 +83,7 @@ class EchoEngine:
         if question == "meet":
             self.two_at_once.wait()
         if question in ("for ever", "silence"):
-            yield from self._go_on("drip " if question == "for ever" else "")
+            yield from self._go_on("drip " if question == "for ever" else "", closed)
         words = f"{request.model}: {question}".split(" ")
         kept = words[: request.max_tokens]
         tokens = [word if number == 0 else f" {word}" for number, word in enumerate(kept)]
@@ -98,9 +101,9 @@ class EchoEngine:
         completion = Completion(" ".join(kept), reason, input_tokens, len(kept), 1.0, logprobs=told)
         yield Delta("", completion, index=index)
 
-    def _go_on(self, text: str) -> Iterator[Delta]:
+    def _go_on(self, text: str, closed: threading.Event) -> Iterator[Delta]:
         self.waiting.set()
-        while not self.closed.wait(0.01):
+        while not closed.wait(0.01):
             if text:
                 yield Delta(text)
 

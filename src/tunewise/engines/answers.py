@@ -52,7 +52,8 @@ class QueuedAnswers:
 
     def close(self) -> None:
         """See `Answers`."""
-        for part in self.parts:
-            part.cancel()
+        # Told before the parts are: what a cancelled one has to say of it is for nobody any more.
         self._num_open = 0
         self._delivered.put(None)
+        for part in self.parts:
+            part.cancel()

@@ -111,16 +111,17 @@ class CachedLayout:
 
     def _plan_decoding(self, slots: list[int], lengths: list[int]) -> None:
         device = self._states.device
-        used = max(slots) + 1
-        # A view of all slots up to the highest one costs no copy, but computes the idle ones too.
-        self._whole_rows = 2 * len(slots) >= used
-        rows = torch.tensor(slots if self._whole_rows else range(len(slots)), device=device)
-        num_rows = used if self._whole_rows else len(slots)
-        self._rows, self._num_rows, self._longest = rows, num_rows, max(lengths)
-        self._row_slots = torch.tensor(slots, device=device)
-        self._in_slot_order = slots == list(range(num_rows)) or not self._whole_rows
+        first, end = min(slots), max(slots) + 1
+        # A view of all slots from the first to the last costs no copy, but computes the idle ones too.
+        self._is_view = 2 * len(slots) >= end - first
+        num_rows = end - first if self._is_view else len(slots)
+        rows = [slot - first for slot in slots] if self._is_view else list(range(num_rows))
+        self._picked = slice(first, end) if self._is_view else torch.tensor(slots, device=device)
+        self._is_in_order = rows == list(range(num_rows))
+        self._rows, self._num_rows = torch.tensor(rows, device=device), num_rows
+        self._longest = max(lengths)
         row_lengths = torch.ones(num_rows, dtype=torch.long, device=device)
-        row_lengths[rows] = torch.tensor(lengths, device=device)
+        row_lengths[self._rows] = torch.tensor(lengths, device=device)
         hidden = torch.arange(self._longest, device=device) >= row_lengths[:, None]
         bias = self._states.new_zeros(hidden.shape).masked_fill_(hidden, -torch.inf)
         self._bias = bias[:, None, None, :]
@@ -144,15 +145,14 @@ class CachedLayout:
     def _decode(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
         """One token per sequence: [B, heads, d] over the slots' first `_longest` tokens."""
         kv_heads, head_dim = keys.shape[1], keys.shape[3]
-        picked = slice(self._num_rows) if self._whole_rows else self._row_slots
-        keys, values = keys[picked, :, : self._longest], values[picked, :, : self._longest]
+        keys, values = (states[self._picked, :, : self._longest] for states in (keys, values))
         # The query heads that share a key/value head stand in for query positions: no key is copied.
         grid = grouped = query.view(len(query), kv_heads, -1, head_dim)
-        if not self._in_slot_order:
+        if not self._is_in_order:
             grid = query.new_zeros(self._num_rows, *grouped.shape[1:])
             grid[self._rows] = grouped
         attended = _attend_grid(grid, keys, values, self._bias, scaling)
-        if not self._in_slot_order:
+        if not self._is_in_order:
             attended = attended[self._rows]
         return attended.reshape(query.shape)
 

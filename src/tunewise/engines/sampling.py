@@ -22,7 +22,11 @@ def choose_tokens(logits: Tensor, asked: SequenceOf[Sequence]) -> list[int]:
     once; only the rows of the others are looked at one by one.
     """
     tokens: list[int] = logits.argmax(-1).tolist()
-    others = [row for row, sequence in enumerate(asked) if not sequence.is_plain]
+    others = [
+        row
+        for row, (sequence, token) in enumerate(zip(asked, tokens, strict=True))
+        if not sequence.takes_likeliest(token)
+    ]
     if not others:
         return tokens
     rows = logits[others].to(torch.float32)

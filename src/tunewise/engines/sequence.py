@@ -51,10 +51,10 @@ class Sequence:
         self.deliver = ToolCallDeltas(deliver) if request.tools else deliver
         self._stop_ids = stop_ids
         self._tokenizer = tokenizer
-        self.is_plain = matcher is None and not (
-            request.temperature or request.presence_penalty or request.frequency_penalty or request.logit_bias
+        self._is_greedy = matcher is None and not (
+            request.temperature or request.presence_penalty or request.frequency_penalty
         )
-        """Whether it takes the likeliest token as it is."""
+        self._has_only_bans = all(bias <= 0 for bias in request.logit_bias.values())
         self._incremental = streamed or bool(request.stop)
         self._streamed = streamed
         self._index = index
@@ -82,6 +82,13 @@ class Sequence:
     def generated(self) -> list[int]:
         """The tokens of the answer so far."""
         return self.ids[self.num_prompt :]
+
+    def takes_likeliest(self, token: int) -> bool:
+        """Whether the likeliest token is what its request asks for, whatever the other logits are.
+
+        A bias that makes other tokens less likely changes nothing.
+        """
+        return self._is_greedy and self._has_only_bans and token not in self.request.logit_bias
 
     def append(self, token: int, logprob: TokenLogprob | None = None) -> bool:
         """Take the next token, hand out what text it completes, and say whether the answer is over."""

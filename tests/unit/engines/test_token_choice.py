@@ -78,6 +78,18 @@ def test_penalties_and_biases_are_those_of_openais_formula(
     assert answers[:2] != answers[2:]
 
 
+def test_a_ban_strikes_the_likeliest_token_and_one_of_other_tokens_changes_nothing(
+    engine: LocalEngine,
+) -> None:
+    likeliest = [token for token, _ in plain_steps(engine, ask("hello there"))]
+    never = next(token for token in range(2, 258) if token not in likeliest)
+    struck = ask("hello there", logit_bias={likeliest[2]: -100.0})
+    spared = ask("hello there", logit_bias={never: -100.0})
+    answers = [completion.text for completion in engine.generate([struck, spared])]
+    assert answers == [answer_of(plain_steps(engine, request)) for request in (struck, ask("hello there"))]
+    assert answers[0] != answers[1]
+
+
 def test_a_bias_decides_what_is_sampled(engine: LocalEngine) -> None:
     only_q = ask("a", 5, temperature=1.0, seed=1, logit_bias={ids_of("q")[0]: 100.0})
     assert engine.generate([only_q])[0].text == "qqqqq"
