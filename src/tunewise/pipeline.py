@@ -37,6 +37,7 @@ from tunewise.train.fine_tune import (
     TrainingSummary,
     fine_tune,
     read_trained_tokens,
+    remove_checkpoints,
 )
 from tunewise.train.rows import refuse_long_rows
 
@@ -98,12 +99,14 @@ def run(
         def train() -> dict[str, Any]:
             engine.rest()  # Training takes the whole machine.
             return asdict(fine_tune(
-                base, split.train, split.validation, spec.train_spec, out, spec.data, progress
+                base, split.train, split.validation, spec.train_spec, out, spec.data, progress,
+                settings=settings,
             ))  # fmt: skip
 
         training, record, parity = None, None, None
         if TUNED in spec.approaches:
             training = TrainingSummary(**folder.stage("train", train).value)
+            remove_checkpoints(out)
             record = publish.register_candidate(base, spec, out, training, settings, registry)
             engine.load(record.id, out / MODEL_FOLDER)
             tuned = fine_tuned(record.id)

@@ -60,7 +60,7 @@ def open_run(
         **spec.model_dump(mode="json", exclude={"force", "training"}),
         "data": dataset.sha256,
         "base_sha256": base_sha256,
-        **{f"training.{name}": value for name, value in spec.training.model_dump(mode="json").items()},
+        **spec.training.identity(),
         "tunewise": version("tunewise"),
     }
     with RunFolder(out, identity) as folder:
@@ -93,7 +93,7 @@ def register_candidate(
     """Give a freshly trained model its id; from here on it can be asked, whatever becomes of it."""
     path = (out / MODEL_FOLDER).resolve()
     model_id = tuned_model_id(
-        base.name, settings.organization, spec.suffix, str(path), training.adapter_sha256
+        base.name, settings.organization, spec.suffix, str(path), training.weights_sha256
     )
     record = ModelRecord(
         model_id,
