@@ -44,11 +44,6 @@ def lora_scale(rank: int, alpha: float, *, rslora: bool) -> float:
     return alpha / math.sqrt(rank) if rslora else alpha / rank
 
 
-def is_adapter(folder: Path) -> bool:
-    """Whether a model's folder holds an adapter for its base, rather than a whole model."""
-    return (folder / CONFIG_FILE).is_file()
-
-
 def save_adapter(
     folder: Path,
     layers: Mapping[str, tuple[Tensor, Tensor]],

@@ -12,8 +12,8 @@ AUTO_RANK = 16
 few thousand short answers are far below what rank 16 on all linear layers holds ("LoRA Without Regret",
 Schulman et al. 2025)."""
 AUTO_SCALE = 2.0
-"""Of the update at `AUTO_RANK`: alpha is twice the rank, as most recipes have it. Tuning it beside the learning rate
-would tune the same thing twice (Hu et al. 2021, section 4.1)."""
+"""Of the update at `AUTO_RANK`: alpha is twice the rank, as most recipes have it. To tune it beside the
+learning rate would be to tune the same thing twice (Hu et al. 2021, section 4.1)."""
 AUTO_LEARNING_RATES: dict[TuningName, float] = {"lora": 2e-3, "full": 2e-4, "scratch": 6e-4}
 """LoRA wants about ten times the rate of full fine-tuning (Schulman et al. 2025), measured for LoRA on the
 embedded model (`docs/log.md`). Random weights of that size: 6e-4 (Brown et al. 2020, table 2.1)."""

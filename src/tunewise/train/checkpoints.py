@@ -66,6 +66,8 @@ class Checkpoints:
 
     def is_due(self) -> bool:
         """Whether it is time to write one."""
+        if self._min_seconds == 0:
+            return True
         wait = max(self._min_seconds, self._writing_seconds / WRITING_SHARE)
         return time.monotonic() - self._written_at >= wait
 

@@ -73,7 +73,8 @@ class TrainSpec(BaseModel):
     seed: int = Field(0, ge=0)
     """Decides the initial weights, the order of the examples, and dropout."""
     checkpoint_seconds: float = Field(60.0, ge=0)
-    """At least this long from one checkpoint to the next; changes nothing about the result."""
+    """At least this long from one checkpoint to the next; 0 writes one after every step. No part of the
+    result."""
 
     def resolve(self, num_examples: int) -> ResolvedSpec:
         """This spec for `num_examples` training examples, with nothing left to "auto".

@@ -59,7 +59,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Parrot]:
     """The engines that were opened, in place of real ones."""
     engines: list[Parrot] = []
 
-    def open_engine(base: str = "embedded", *, own_thread: bool = False) -> Parrot:
+    def open_engine(base: str = "embedded", **_: object) -> Parrot:
         engines.append(Parrot(base))
         return engines[-1]
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from toy import make_loaded, make_model
+from toy import make_token_rows as examples
 from tunewise.chat.template import TokenizedExample
 from tunewise.errors import TrainingError
 from tunewise.train.loop import TrainingResult, order_batches, schedule, train_weights, validation_steps
@@ -11,15 +12,6 @@ from tunewise.train.lora import LoRALinear, add_lora
 from tunewise.train.objectives import accumulate_gradients, mean_loss, trained_logprobs
 from tunewise.train.spec import TrainSpec
 from tunewise.train.tuning import FullTuning, LoRATuning, Tuning
-
-
-def examples(number: int, seed: int = 0) -> list[TokenizedExample]:
-    generator = torch.Generator().manual_seed(seed)
-    lengths = torch.randint(4, 30, (number,), generator=generator).tolist()
-    return [
-        TokenizedExample(torch.randint(2, 258, (n,), generator=generator).tolist(), [i > 2 for i in range(n)])
-        for n in lengths
-    ]
 
 
 def gradients(rows: list[TokenizedExample], micro_batch_tokens: int) -> tuple[float, dict[str, torch.Tensor]]:
