@@ -6,7 +6,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 from tunewise.data.dataset import Dataset
 from tunewise.data.split import ASSUMED_DISCORDANCE, Split, TrainingSplit, detectable_difference
 from tunewise.decide.reasons import NOT_PARITY
+from tunewise.errors import TunewiseError
 from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import Decoding, ScoredRun
 from tunewise.evaluate.selection import PromptChoice
@@ -86,14 +87,15 @@ def open_run(
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             why = None if stopped else f"stopped by an error: {error}"
-            registry.update_run(
-                replace(
-                    record,
-                    status="interrupted" if stopped else "failed",
-                    finished_at=int(time.time()),
-                    headline=why,
-                )
+            ended = replace(
+                record,
+                status="interrupted" if stopped else "failed",
+                finished_at=int(time.time()),
+                headline=why,
             )
+            # On a full disk that fails too, and what filled it is the error to be told.
+            with suppress(TunewiseError):
+                registry.update_run(ended)
             raise
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
+import shutil
+import signal
+import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,14 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from toy import save_base, write_rows
+from toy import make_loaded, make_token_rows, save_base, write_rows
 from tunewise import pipeline
 from tunewise.engines import open_model_engine
 from tunewise.errors import DataError, RunFolderError, SpecError, TrainingError
 from tunewise.export.bundle import export_model
 from tunewise.export.source import find_source
 from tunewise.models.base import BaseModel, load_base
+from tunewise.progress import SilentProgress
 from tunewise.records import ChatRequest, Message, ModelRecord
 from tunewise.run_spec import RunSpec, TuneSpec
 from tunewise.settings import Settings, get_settings
@@ -29,6 +34,9 @@ from tunewise.store.files import read_json, read_jsonl, sha256_of_file
 from tunewise.store.registry import Registry
 from tunewise.store.run_folder import RunFolder
 from tunewise.train import loop
+from tunewise.train import tuning as tuning_module
+from tunewise.train.loop import train_weights
+from tunewise.train.objectives import predict
 from tunewise.train.spec import TrainSpec
 from tunewise.training import tune
 
@@ -149,6 +157,42 @@ def test_a_run_measures_a_whole_model_as_it_does_an_adapter(
     assert read_json(tmp_path / "run" / "manifest.json")["parity"]["passed"]
 
 
+def device(name: str, is_there: bool) -> Any:
+    return pytest.param(
+        name, marks=[getattr(pytest.mark, name), pytest.mark.skipif(not is_there, reason=name)]
+    )
+
+
+@pytest.mark.parametrize("tuning", ["lora", "full"])
+@pytest.mark.parametrize(
+    "name",
+    [device("cuda", torch.cuda.is_available()), device("mps", torch.backends.mps.is_available())],
+)
+def test_a_gpu_takes_the_same_loop(
+    spec: TuneSpec, settings: Settings, tmp_path: Path, tuning: str, name: str
+) -> None:
+    settings = replace(settings, device=name)
+    spec = with_training(spec, tuning=tuning, epochs=6, learning_rate=5e-3)
+    tune(spec, tmp_path / "run", settings=settings)
+    manifest = read_json(tmp_path / "run" / "manifest.json")
+    assert manifest["parity"]["passed"]
+    assert manifest["parity"]["precision"] == ("bfloat16" if name == "cuda" else "float32")
+    curve = manifest["training"]["curve"]
+    assert curve[-1]["train_loss"] < 0.8 * curve[0]["train_loss"]
+
+
+def test_all_weights_stay_in_fp32_where_the_device_computes_in_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tuning_module, "precision_on", lambda device: "bfloat16")
+    spec = TrainSpec(tuning="full", epochs=4, batch_size=4, learning_rate=5e-3).resolve(12)
+    tuning = tuning_module.FullTuning(make_loaded())
+    with tuning.computing():
+        assert predict(tuning.model, make_token_rows(2))[0].dtype == torch.float32
+        assert tuning.model.lm_head(torch.ones(1, 32)).dtype == torch.bfloat16
+    result = train_weights(tuning, make_token_rows(12), make_token_rows(4), spec)
+    assert {weight.dtype for weight in tuning.weights.values()} == {torch.float32}
+    assert result.metrics[-1].train_loss < 0.8 * result.metrics[0].train_loss
+
+
 # --- Going on from a model ---------------------------------------------------------------------------
 
 
@@ -221,6 +265,34 @@ def test_a_folder_that_cannot_be_written_is_named(spec: TuneSpec, settings: Sett
             tune(spec, folder / "closed" / "run", settings=replace(settings, home=folder / "home"))
 
 
+def test_a_full_disk_is_named_and_once_there_is_room_nothing_was_lost(
+    spec: TuneSpec, settings: Settings, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True).returncode != 0:
+        pytest.skip("only root can make a small disk")
+    spec = with_training(spec, checkpoint_seconds=0.0)
+    on_disk = replace(settings, home=disk / "home")
+    try:
+        Registry(on_disk.registry)
+        filler = disk / "filler"
+        filler.write_bytes(bytes(max(0, shutil.disk_usage(disk).free - 120_000)))
+        with pytest.raises(
+            RunFolderError, match=r"cannot be written to .*No space left on device.* Make room"
+        ):
+            tune(spec, disk / "run", settings=on_disk)
+        filler.unlink()
+        subprocess.run(["mount", "-o", "remount,size=20m", str(disk)], check=True)
+        assert list((disk / "run" / "checkpoints").glob("step-*"))
+        tune(spec, disk / "run", settings=on_disk)
+        tune(spec, tmp_path / "whole", settings=settings)
+        assert hashes(disk / "run" / "model") == hashes(tmp_path / "whole" / "model")
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+
+
 @contextmanager
 def as_nobody(folder: Path) -> Iterator[None]:
     """Give `folder` to a user whom modes hold back, as they do not hold back root."""
@@ -249,7 +321,40 @@ def test_a_diverged_training_leaves_its_best_weights_as_a_model(
     assert Registry(settings.registry).run(str(tmp_path / "run")).status == "failed"
 
 
-# --- Killed ------------------------------------------------------------------------------------------
+# --- Stopped and killed --------------------------------------------------------------------------------
+
+
+class StopInTraining(SilentProgress):
+    """Ctrl-C while the third step is under way."""
+
+    def task(self, label: str, total: float) -> Any:
+        return super().task(label, total) if label != "training" else self._stopping()
+
+    @contextmanager
+    def _stopping(self) -> Iterator[Any]:
+        yield self
+        assert self.steps == 3
+
+    steps = -1
+
+    def advance(self, amount: float = 1, note: str = "") -> None:
+        self.steps += 1
+        if self.steps == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_goes_on_within_its_training(spec: TuneSpec, settings: Settings, tmp_path: Path) -> None:
+    run = RunSpec(**spec.model_dump(exclude={"training"}), approaches=("fine-tuned",), training=spec.training)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.run(run, tmp_path / "stopped", StopInTraining(), settings)
+    assert Registry(settings.registry).run(str(tmp_path / "stopped")).status == "interrupted"
+    assert len(read_jsonl(tmp_path / "stopped" / "metrics.jsonl")) == 3
+    for out in (tmp_path / "stopped", tmp_path / "whole"):
+        pipeline.run(run, out, settings=settings)
+    weights = "model/adapter_model.safetensors"
+    assert (tmp_path / "stopped" / weights).read_bytes() == (tmp_path / "whole" / weights).read_bytes()
+    assert without_seconds(tmp_path / "stopped") == without_seconds(tmp_path / "whole")
+    assert not (tmp_path / "stopped" / "checkpoints").exists()
 
 
 @pytest.mark.parametrize("kills", [5, pytest.param(20, marks=pytest.mark.slow)])
