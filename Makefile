@@ -13,10 +13,10 @@ demo: $(VENV)/installed ## Examples in, verdict and a served model out, on the b
 	$(BIN)/tunewise demo
 
 test: $(VENV)/dev ## What CI runs.
-	$(BIN)/python -m pytest -m "not slow and not cuda and not vllm"
+	$(BIN)/python -m pytest -m "not slow and not cuda and not mps and not vllm"
 
 test-full: $(VENV)/dev ## With the long rounds.
-	$(BIN)/python -m pytest -m "not cuda and not vllm"
+	$(BIN)/python -m pytest -m "not cuda and not mps and not vllm"
 
 test-vllm: $(VENV)/dev $(VENV)-vllm/installed ## The vLLM engine against a real server, on the CPU.
 	TUNEWISE_VLLM=$(VENV)-vllm/bin/vllm $(BIN)/python -m pytest -m vllm
@@ -47,7 +47,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev: $(VENV)/installed
-	$(INSTALL) --editable '.[dev,gguf]'
+	$(INSTALL) --editable '.[dev,gguf,tensorboard]'
 	touch $@
 
 $(VENV)/bench: $(VENV)/installed

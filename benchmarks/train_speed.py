@@ -24,22 +24,22 @@ from tunewise.chat.template import ChatTemplate
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
 from tunewise.models.base import BaseModel, find_base, load_base
-from tunewise.progress import SilentProgress
 from tunewise.records import Example
-from tunewise.train.loop import train_lora
+from tunewise.train.loop import train_weights
 from tunewise.train.rows import tokenize
-from tunewise.train.spec import TrainSpec
+from tunewise.train.spec import ResolvedSpec, TrainSpec
+from tunewise.train.tuning import LoRATuning
 
 PRICES = Path(__file__).parents[1] / "examples" / "prices.jsonl"
 TARGET_RATIO = 2.0
 
 
-def ours(base: BaseModel, examples: list[Example], spec: TrainSpec) -> tuple[float, float]:
+def ours(base: BaseModel, examples: list[Example], spec: ResolvedSpec) -> tuple[float, float]:
     """(examples per second, mean training loss) of tunewise's loop."""
     loaded = load_base(base)
     bare = ChatTemplate(loaded.tokenizer, ChatTemplate(loaded.tokenizer).without_default_system())
     rows = tokenize(bare, examples, spec.max_tokens, PRICES)
-    result = train_lora(loaded.model, rows, rows[:1], spec, SilentProgress())
+    result = train_weights(LoRATuning(loaded, spec), rows, rows[:1], spec)
     losses = [metrics.train_loss for metrics in result.metrics]
     return len(examples) / result.seconds, sum(losses) / len(losses)
 
@@ -54,7 +54,7 @@ class _Clock(TrainerCallback):  # type: ignore[misc]
         self.seconds = time.perf_counter() - self.started
 
 
-def trl(base: BaseModel, examples: list[Example], spec: TrainSpec) -> tuple[float, float]:
+def trl(base: BaseModel, examples: list[Example], spec: ResolvedSpec) -> tuple[float, float]:
     """(examples per second, mean training loss) of TRL on the same rows."""
     loaded = load_base(base)
     tokenizer = loaded.tokenizer
@@ -114,7 +114,7 @@ def main() -> None:
     base = find_base()
     split = split_examples(read_dataset(PRICES).examples, seed=0, path=PRICES)
     examples = list(split.train[: arguments.examples])
-    spec = TrainSpec(epochs=1, batch_size=16, validations=1)
+    spec = TrainSpec(epochs=1, batch_size=16, validations=1).resolve(len(examples))
     speeds: dict[str, list[float]] = {"tunewise": [], "trl": []}
     for repeat in range(arguments.repeats):
         for name, train in (("tunewise", ours), ("trl", trl)):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from tunewise.chat.template import TokenizedExample
 from tunewise.models.attention import PACKED_ATTENTION
 from tunewise.models.base import BaseModel, LoadedModel
 
@@ -62,3 +64,30 @@ def make_model(
 def make_loaded(seed: int = 0, *, context: int = 512) -> LoadedModel:
     base = BaseModel("toy", "toy", Path("toy"))
     return LoadedModel(base, make_model(seed, context=context), make_tokenizer(), torch.device("cpu"))
+
+
+def make_token_rows(number: int, seed: int = 0) -> list[TokenizedExample]:
+    """Rows of random tokens, of which all but the first three are trained."""
+    generator = torch.Generator().manual_seed(seed)
+    lengths = torch.randint(4, 30, (number,), generator=generator).tolist()
+    return [
+        TokenizedExample(torch.randint(2, 258, (n,), generator=generator).tolist(), [i > 2 for i in range(n)])
+        for n in lengths
+    ]
+
+
+def save_base(folder: Path) -> Path:
+    """The toy model as a folder that `--base` takes."""
+    make_model().save_pretrained(folder)
+    make_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def write_rows(path: Path, number: int = 40) -> Path:
+    """A file of examples that the toy model can be trained on."""
+    rows = [
+        [{"role": "user", "content": f"after {n}?"}, {"role": "assistant", "content": str(n + 1)}]
+        for n in range(number)
+    ]
+    path.write_text("".join(json.dumps({"messages": row}) + "\n" for row in rows), "utf-8")
+    return path

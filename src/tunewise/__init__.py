@@ -19,14 +19,20 @@ if TYPE_CHECKING:
     from tunewise.pipeline import run as run
     from tunewise.records import Verdict as Verdict
     from tunewise.run_spec import RunSpec as RunSpec
+    from tunewise.run_spec import TuneSpec as TuneSpec
+    from tunewise.train.spec import TrainSpec as TrainSpec
+    from tunewise.training import tune as tune
 
 _HOMES = {
     "RunSpec": "tunewise.run_spec",
+    "TrainSpec": "tunewise.train.spec",
+    "TuneSpec": "tunewise.run_spec",
     "TunewiseError": "tunewise.errors",
     "Verdict": "tunewise.records",
     "run": "tunewise.pipeline",
+    "tune": "tunewise.training",
 }
-__all__ = ["RunSpec", "TunewiseError", "Verdict", "run"]
+__all__ = ["RunSpec", "TrainSpec", "TuneSpec", "TunewiseError", "Verdict", "run", "tune"]
 
 
 def __getattr__(name: str) -> Any:

@@ -67,7 +67,14 @@ class SpecError(TunewiseError, ValueError):
 
 
 class TrainingError(TunewiseError, RuntimeError):
-    """Training cannot go on, such as when the loss is no longer a number."""
+    """Training cannot go on, such as when the loss is no longer a number.
+
+    `best_step` is the step whose weights, the best so far, the model was left with; 0 where there are none.
+    """
+
+    def __init__(self, message: str, *, best_step: int = 0) -> None:
+        super().__init__(message)
+        self.best_step = best_step
 
 
 class ExportError(TunewiseError, RuntimeError):

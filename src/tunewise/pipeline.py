@@ -20,7 +20,7 @@ from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
 from tunewise.decide.compare import TUNED, compare
 from tunewise.decide.verdict import decide
-from tunewise.engines import open_engine
+from tunewise.engines import open_engine, open_tuned
 from tunewise.errors import SpecError
 from tunewise.evaluate.metrics import PRIMARY_METRIC, infer_form
 from tunewise.evaluate.parity import certify_served, describe
@@ -33,10 +33,10 @@ from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings, get_settings
 from tunewise.store.registry import Registry
 from tunewise.train.fine_tune import (
-    MODEL_FOLDER,
     TrainingSummary,
     fine_tune,
     read_trained_tokens,
+    remove_checkpoints,
 )
 from tunewise.train.rows import refuse_long_rows
 
@@ -98,21 +98,23 @@ def run(
         def train() -> dict[str, Any]:
             engine.rest()  # Training takes the whole machine.
             return asdict(fine_tune(
-                base, split.train, split.validation, spec.train_spec, out, spec.data, progress
+                base, split.train, split.validation, spec.train_spec, out, spec.data, progress,
+                settings=settings,
             ))  # fmt: skip
 
         training, record, parity = None, None, None
         if TUNED in spec.approaches:
             training = TrainingSummary(**folder.stage("train", train).value)
+            remove_checkpoints(out)
             record = publish.register_candidate(base, spec, out, training, settings, registry)
-            engine.load(record.id, out / MODEL_FOLDER)
+            tuned_engine = opened.enter_context(open_tuned(engine, record, spec.engine, settings))
             tuned = fine_tuned(record.id)
             parity = ParityCertificate(**folder.stage("parity", lambda: asdict(certify_served(
-                engine, tuned, split.validation, read_trained_tokens(out)
+                tuned_engine, tuned, split.validation, read_trained_tokens(out)
             ))).value)  # fmt: skip
             progress.say(describe(parity))
             runs[TUNED] = test(
-                TUNED, lambda examples: run_approach(tuned, examples, engine, decoding, progress)
+                TUNED, lambda examples: run_approach(tuned, examples, tuned_engine, decoding, progress)
             )
 
         measurements = compare(

@@ -6,23 +6,25 @@ import platform
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from tunewise.data.dataset import Dataset
-from tunewise.data.split import ASSUMED_DISCORDANCE, Split, detectable_difference
+from tunewise.data.split import ASSUMED_DISCORDANCE, Split, TrainingSplit, detectable_difference
 from tunewise.decide.reasons import NOT_PARITY
+from tunewise.errors import TunewiseError
+from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import Decoding, ScoredRun
 from tunewise.evaluate.selection import PromptChoice
-from tunewise.models.base import BaseModel
+from tunewise.models.base import BaseModel, sha256_of_base
 from tunewise.models.ids import tuned_model_id
 from tunewise.records import Example, ModelRecord, ParityCertificate, RunRecord, Verdict
 from tunewise.report.html import render_report
 from tunewise.report.model_card import render_model_card
-from tunewise.run_spec import RunSpec
+from tunewise.run_spec import RunSpec, TuneSpec
 from tunewise.settings import Settings
 from tunewise.store.files import write_json, write_jsonl, write_text
 from tunewise.store.registry import Registry
@@ -48,9 +50,22 @@ class Evidence:
     runs: Mapping[str, ScoredRun]
 
 
+@dataclass(frozen=True, slots=True)
+class TunedModel:
+    """What a training alone found out."""
+
+    spec: TuneSpec
+    dataset: Dataset
+    split: TrainingSplit
+    base: BaseModel
+    base_sha256: str
+    training: TrainingSummary
+    parity: ParityCertificate
+
+
 @contextmanager
 def open_run(
-    out: Path, spec: RunSpec, dataset: Dataset, base_sha256: str, registry: Registry
+    out: Path, spec: TuneSpec, dataset: Dataset, base_sha256: str, registry: Registry
 ) -> Iterator[RunFolder]:
     """Claim the run folder, and keep the registry's record of how the run goes.
 
@@ -60,10 +75,11 @@ def open_run(
         **spec.model_dump(mode="json", exclude={"force", "training"}),
         "data": dataset.sha256,
         "base_sha256": base_sha256,
-        **{f"training.{name}": value for name, value in spec.training.model_dump(mode="json").items()},
+        **spec.training.identity(),
+        "start_sha256": sha256_of_base(spec.training.start) if spec.training.start else None,
         "tunewise": version("tunewise"),
     }
-    with RunFolder(out, identity) as folder:
+    with RunFolder(out, identity, {"data": f"what {spec.data} holds"}) as folder:
         record = RunRecord(str(out), str(spec.data), spec.base, spec.seed, "running", int(time.time()))
         registry.add_run(record)
         try:
@@ -71,20 +87,21 @@ def open_run(
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt)
             why = None if stopped else f"stopped by an error: {error}"
-            registry.update_run(
-                replace(
-                    record,
-                    status="interrupted" if stopped else "failed",
-                    finished_at=int(time.time()),
-                    headline=why,
-                )
+            ended = replace(
+                record,
+                status="interrupted" if stopped else "failed",
+                finished_at=int(time.time()),
+                headline=why,
             )
+            # On a full disk that fails too, and what filled it is the error to be told.
+            with suppress(TunewiseError):
+                registry.update_run(ended)
             raise
 
 
 def register_candidate(
     base: BaseModel,
-    spec: RunSpec,
+    spec: TuneSpec,
     out: Path,
     training: TrainingSummary,
     settings: Settings,
@@ -93,7 +110,7 @@ def register_candidate(
     """Give a freshly trained model its id; from here on it can be asked, whatever becomes of it."""
     path = (out / MODEL_FOLDER).resolve()
     model_id = tuned_model_id(
-        base.name, settings.organization, spec.suffix, str(path), training.adapter_sha256
+        base.name, settings.organization, spec.suffix, str(path), training.weights_sha256
     )
     record = ModelRecord(
         model_id,
@@ -173,9 +190,58 @@ def write_run_files(
     write_json(folder / "verdict.json", asdict(verdict))
 
 
+def publish_training(
+    folder: RunFolder,
+    tuned: TunedModel,
+    record: ModelRecord,
+    settings: Settings,
+    registry: Registry,
+) -> ModelRecord:
+    """Write what a training alone leaves, and tell the registry; returns the model's record.
+
+    The model stays a candidate, or is rejected where what is served is not what was trained.
+    """
+    manifest = _origin(tuned, folder, settings)
+    reason = "trained; `tunewise run` says whether it beats a prompt"
+    if not tuned.parity.passed:
+        reason = f"not served as it was trained: {describe(tuned.parity)}"
+    record = replace(
+        record,
+        state="candidate" if tuned.parity.passed else "rejected",
+        state_reason=reason,
+        metrics={"validation_loss": tuned.training.validation_loss},
+    )
+    write_json(folder.path / "manifest.json", manifest)
+    write_json(Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **manifest})
+    registry.add_model(record)
+    run = registry.run(str(folder.path))
+    headline = f"trained {record.id}, validation loss {tuned.training.validation_loss:.4g}"
+    registry.update_run(
+        replace(run, status="done", finished_at=int(time.time()), headline=headline, model=record.id)
+    )
+    return record
+
+
 def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) -> dict[str, Any]:
     """What it would take to do the run again, and what it took to do it."""
-    split, spec = evidence.split, evidence.spec
+    split = evidence.split
+    manifest = _origin(evidence, folder, settings)
+    manifest["split"] |= {
+        "test": len(split.test),
+        "seal": split.test.seal,
+        "detectable_difference": detectable_difference(len(split.test), ASSUMED_DISCORDANCE),
+    }
+    return manifest | {
+        "decoding": asdict(evidence.decoding),
+        "prompting": asdict(evidence.choice),
+        "test_reads": folder.test_reads(),
+    }
+
+
+def _origin(evidence: Evidence | TunedModel, folder: RunFolder, settings: Settings) -> dict[str, Any]:
+    """Where a model, or a run, comes from: all that both have in common."""
+    spec, split = evidence.spec, evidence.split
+    training = spec.train_spec.resolve(len(split.train)).model_dump(mode="json")
     return {
         "command": sys.argv,
         "data": {
@@ -188,15 +254,10 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
         "split": {
             "train": len(split.train),
             "validation": len(split.validation),
-            "test": len(split.test),
             "groups": len({example.group for example in evidence.dataset.examples}),
-            "seal": split.test.seal,
-            "detectable_difference": detectable_difference(len(split.test), ASSUMED_DISCORDANCE),
         },
         "base": {"id": evidence.base.name, "source": evidence.base.source, "sha256": evidence.base_sha256},
-        "spec": {**spec.model_dump(mode="json"), "training": spec.train_spec.model_dump(mode="json")},
-        "decoding": asdict(evidence.decoding),
-        "prompting": asdict(evidence.choice),
+        "spec": {**spec.model_dump(mode="json"), "training": training},
         "training": asdict(evidence.training) if evidence.training else None,
         "parity": asdict(evidence.parity) if evidence.parity else None,
         "versions": {
@@ -208,5 +269,4 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
         "hourly_price": settings.hourly_price,
         "hourly_price_is_assumed": settings.hourly_price_is_assumed,
         "currency": settings.currency,
-        "test_reads": folder.test_reads(),
     }

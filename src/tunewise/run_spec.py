@@ -1,4 +1,4 @@
-"""What a run is asked to do: one frozen spec, saved with the run and compared when it is resumed."""
+"""What a run, or a training alone, is asked to do: frozen, saved with it and compared when it is resumed."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ ApproachName = Literal["majority", "nearest-copy", "zero-shot", "instructed", "f
 APPROACHES: tuple[ApproachName, ...] = get_args(ApproachName)
 
 
-class RunSpec(BaseModel):
-    """Everything that decides what `tunewise run` computes."""
+class TuneSpec(BaseModel):
+    """Everything that decides what `tunewise train` computes."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -26,20 +26,12 @@ class RunSpec(BaseModel):
     """The user's file of examples."""
     base: str = EMBEDDED
     """`embedded`, a hub id or a folder."""
-    engine: EngineName = "local"
-    """What asks the models; training is always tunewise's own."""
-    instructions: str | None = None
-    """The instruction to prompt with, in place of the data's own commonest system message."""
     group_key: str | None = None
     """A field of each row whose equal values must stay on one side of the split."""
     suffix: str = "tuned"
     """The part of the tuned model's id that its owner chooses."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
-    """Decides the split, the shots, the initial adapter, the order of training and the resampling tests."""
-    approaches: tuple[ApproachName, ...] = APPROACHES
-    """Which rivals run."""
-    force: bool = False
-    """Deploy the tuned model even if it did not win; recorded as such."""
+    """Decides the split, the shots, the initial weights, the order of training and the resampling tests."""
     training: TrainSpec = TrainSpec()
     """How to train; its own seed is replaced by this run's."""
 
@@ -52,6 +44,19 @@ class RunSpec(BaseModel):
     def train_spec(self) -> TrainSpec:
         """`training` under this run's seed."""
         return self.training.model_copy(update={"seed": self.seed})
+
+
+class RunSpec(TuneSpec):
+    """Everything that decides what `tunewise run` computes."""
+
+    engine: EngineName = "local"
+    """What asks the models; training is always tunewise's own."""
+    instructions: str | None = None
+    """The instruction to prompt with, in place of the data's own commonest system message."""
+    approaches: tuple[ApproachName, ...] = APPROACHES
+    """Which rivals run."""
+    force: bool = False
+    """Deploy the tuned model even if it did not win; recorded as such."""
 
 
 def parse_approaches(text: str) -> tuple[ApproachName, ...]:

@@ -56,6 +56,7 @@ def tuned(embedded_base: BaseModel, tmp_path_factory: pytest.TempPathFactory) ->
     manifest = {
         "data": {"path": str(data), "sha256": sha256_of_file(data)},
         "spec": {"group_key": None, "seed": 0},
+        "split": {"test": 5},
     }
     (run / "manifest.json").write_text(json.dumps(manifest))
     return ExportSource("ft:smollm2-135m-instruct:test:random:1", embedded_base, run / "model", run)

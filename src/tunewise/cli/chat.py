@@ -58,17 +58,14 @@ def chat(
 
 def _open(name: str) -> tuple[Engine, str]:
     """An engine that answers for the model or base `name`, and the id to ask it under."""
-    from tunewise.engines import open_engine
-    from tunewise.store.registry import Registry, model_folder
+    from tunewise.engines import open_engine, open_model_engine
+    from tunewise.store.registry import Registry
 
     model = find_model_or_base(Registry(get_settings().registry), name)
     if isinstance(model, str):
         engine = open_engine(model)
         return engine, engine.base_id
-    folder = model_folder(model)
-    engine = open_engine(model.base)
-    engine.load(model.id, folder)
-    return engine, model.id
+    return open_model_engine(model), model.id
 
 
 def _asking(request: ChatRequest, question: str) -> ChatRequest:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tunewise.cli.models import find_model
 from tunewise.cli.run import Engine
+from tunewise.errors import SpecError
 from tunewise.settings import get_settings
 
 if TYPE_CHECKING:
+    from tunewise.models.base import BaseModel
     from tunewise.serve.wire import Model
+    from tunewise.store.registry import Registry
 
 EXAMPLE = "Example: tunewise serve --port 9000"
 
@@ -22,7 +27,11 @@ def serve(
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0 takes any free one.")] = 8000,
     base: Annotated[
-        str, typer.Option(help="Serve this base and its models: embedded, a hub id or a folder.")
+        str,
+        typer.Option(
+            help="Serve this base and its models: embedded, a hub id, a folder, or the id of a model "
+            "of which all weights were trained."
+        ),
     ] = "embedded",
     engine: Engine = "local",
 ) -> None:
@@ -31,21 +40,34 @@ def serve(
     Each answers under its own id, behind an OpenAI-compatible API, until Ctrl-C.
     """
     from tunewise.engines import open_engine
-    from tunewise.models.base import canonical_source
     from tunewise.serve.app import create_app
     from tunewise.serve.models import ServedModels
     from tunewise.serve.server import listen, run_server, url_of
     from tunewise.store.registry import Registry
 
-    base = canonical_source(base)
+    registry = Registry(get_settings().registry)
+    source = _find_base(registry, base)
+    base = source if isinstance(source, str) else source.source
     # Before the base is loaded, which may take minutes: a port in use is said at once.
     with listen(host, port) as listener:
-        registry = Registry(get_settings().registry)
         if engine == "vllm":
             typer.echo("connecting to vLLM; to start it takes a minute or more", err=True)
-        with closing(open_engine(base, name=engine, own_thread=True)) as opened:
+        with closing(open_engine(source, name=engine, own_thread=True)) as opened:
             _announce(url_of(listener), ServedModels(opened, registry, base).list())
             run_server(create_app(opened, registry, base=base), listener)
+
+
+def _find_base(registry: Registry, name: str) -> BaseModel | str:
+    """What `--base` names. Raises `SpecError` for an adapter."""
+    from tunewise.models.base import canonical_source, is_whole_model, whole_model
+
+    if not name.startswith("ft:"):
+        return canonical_source(name)
+    record = find_model(registry, name)
+    folder = Path(record.path)
+    if not is_whole_model(folder):
+        raise SpecError(f"{record.id} is an adapter, which its base serves: give --base {record.base}")
+    return whole_model(record.id, folder)
 
 
 def _announce(url: str, models: list[Model]) -> None:

@@ -127,6 +127,18 @@ class Split:
         return f"{sizes}: enough to see a difference of {100 * difference:.0f} points"
 
 
+@dataclass(frozen=True, slots=True)
+class TrainingSplit:
+    """The two sides of a training that nothing is measured after."""
+
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+
+    def describe(self) -> str:
+        """One sentence: the sizes."""
+        return f"train {len(self.train)}, validation {len(self.validation)}"
+
+
 def split_examples(examples: Sequence[Example], seed: int, *, path: Path | str) -> Split:
     """Deal whole groups onto the three sides.
 
@@ -134,6 +146,21 @@ def split_examples(examples: Sequence[Example], seed: int, *, path: Path | str) 
     closely as whole groups allow. `path` is only named in errors. Raises `DataError` on fewer than
     10 examples, or fewer than three groups.
     """
+    groups = _shuffled_groups(examples, seed, path, ("train", "validation", "test"))
+    train, validation, test = _deal(groups, side_sizes(len(examples)))
+    return Split(train, validation, SealedTest(test))
+
+
+def split_for_training(examples: Sequence[Example], seed: int, *, path: Path | str) -> TrainingSplit:
+    """Train and validation alone, by the rules of `split_examples`."""
+    groups = _shuffled_groups(examples, seed, path, ("train", "validation"))
+    _, validation, _ = side_sizes(len(examples))
+    return TrainingSplit(*_deal(groups, (len(examples) - validation, validation)))
+
+
+def _shuffled_groups(
+    examples: Sequence[Example], seed: int, path: Path | str, sides: Sequence[str]
+) -> list[list[Example]]:
     if len(examples) < MIN_EXAMPLES:
         raise DataError(
             path,
@@ -143,16 +170,16 @@ def split_examples(examples: Sequence[Example], seed: int, *, path: Path | str) 
     groups: dict[str, list[Example]] = {}
     for example in sorted(examples, key=lambda example: (example.group, example.id)):
         groups.setdefault(example.group, []).append(example)
-    if len(groups) < 3:
+    if len(groups) < len(sides):
         raise DataError(
             path,
-            f"{len(examples)} examples, but only {len(groups)} different inputs or groups: at least 3 are "
-            "needed, because examples that share one must stay on one side of train, validation and test",
+            f"{len(examples)} examples, but only {len(groups)} different inputs or groups: at least "
+            f"{len(sides)} are needed, because examples that share one must stay on one side of "
+            f"{', '.join(sides[:-1])} and {sides[-1]}",
         )
     order = list(groups.values())
     random.Random(seed).shuffle(order)
-    train, validation, test = _deal(order, side_sizes(len(examples)))
-    return Split(train, validation, SealedTest(test))
+    return order
 
 
 def side_sizes(num_examples: int) -> tuple[int, int, int]:
@@ -163,12 +190,12 @@ def side_sizes(num_examples: int) -> tuple[int, int, int]:
     return num_examples - validation - test, validation, test
 
 
-def _deal(groups: Sequence[list[Example]], sizes: tuple[int, int, int]) -> list[tuple[Example, ...]]:
+def _deal(groups: Sequence[list[Example]], sizes: Sequence[int]) -> list[tuple[Example, ...]]:
     """Largest groups first, each to the side that is emptiest for its size and has room, else to train."""
-    sides: list[list[list[Example]]] = [[], [], []]
+    sides: list[list[list[Example]]] = [[] for _ in sizes]
     room = list(sizes)
     for group in sorted(groups, key=len, reverse=True):
-        fitting = [side for side in range(3) if len(group) <= room[side]]
+        fitting = [side for side in range(len(sizes)) if len(group) <= room[side]]
         chosen = max(fitting, key=lambda side: room[side] / sizes[side], default=0)
         sides[chosen].append(group)
         room[chosen] -= len(group)

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Literal
 
 from tunewise.engines.remote_spec import RemoteSpec
 from tunewise.engines.vllm_spec import Precision, VllmSpec
-from tunewise.models.base import BaseModel, choose_device, find_base, precision_on
+from tunewise.models.base import (
+    BaseModel,
+    choose_device,
+    find_base,
+    is_whole_model,
+    precision_on,
+    whole_model,
+)
 from tunewise.models.embedded import EMBEDDED
+from tunewise.records import ModelRecord
 from tunewise.settings import Settings, get_settings
+from tunewise.store.registry import model_folder
 
 if TYPE_CHECKING:
     from tunewise.engines.base import Engine
@@ -21,7 +32,9 @@ __all__ = [
     "RemoteSpec",
     "VllmSpec",
     "open_engine",
+    "open_model_engine",
     "open_remote_engine",
+    "open_tuned",
     "open_vllm_engine",
 ]
 
@@ -53,6 +66,39 @@ def open_engine(
     # Loading computes too. On a thread that ends, it leaves no pool behind to compete with the engine's.
     with ThreadPoolExecutor(max_workers=1) as loading:
         return LocalEngine(loading.submit(load_base, found, settings).result(), own_thread=True)
+
+
+def open_model_engine(
+    model: ModelRecord, *, name: EngineName = "local", settings: Settings | None = None
+) -> Engine:
+    """An engine that answers under the model's id, with its base for an adapter. Close it when done.
+
+    Raises `ModelUnavailableError` where the model's files are gone.
+    """
+    folder = model_folder(model)
+    if is_whole_model(folder):
+        return open_engine(whole_model(model.id, folder), name=name, settings=settings)
+    engine = open_engine(model.base, name=name, settings=settings)
+    engine.load(model.id, folder)
+    return engine
+
+
+@contextmanager
+def open_tuned(
+    engine: Engine, model: ModelRecord, name: EngineName = "local", settings: Settings | None = None
+) -> Iterator[Engine]:
+    """An engine that answers under the model's id: the `engine` of its base where it is an adapter.
+
+    A whole model gets an engine of its own. Raises `ModelUnavailableError` where its files are gone.
+    """
+    folder = model_folder(model)
+    if not is_whole_model(folder):
+        engine.load(model.id, folder)
+        yield engine
+        return
+    engine.rest()
+    with closing(open_model_engine(model, name=name, settings=settings)) as own:
+        yield own
 
 
 def open_vllm_engine(

@@ -28,7 +28,7 @@ _DESCRIPTIONS = {".json", ".jinja", ".model", ".txt"}
 def copy_peft(source: ExportSource, folder: Path) -> None:
     """The adapter's own files, after a look whether they are whole."""
     if source.folder is None or source.adapter() is None:
-        raise ExportError(f"{source.id} is a base and has no adapter: use --format safetensors or gguf")
+        raise ExportError(f"{source.id} is whole and has no adapter: use --format safetensors or gguf")
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         shutil.copyfile(source.folder / name, folder / name)
     for name in (TEMPLATE_FILE, "tunewise.json", "README.md"):

@@ -10,7 +10,7 @@ from typing import Literal
 from tunewise.approaches.base import Approach
 from tunewise.approaches.prompted import fine_tuned
 from tunewise.data.dataset import read_dataset
-from tunewise.data.split import split_examples
+from tunewise.data.split import split_examples, split_for_training
 from tunewise.engines.base import Engine
 from tunewise.export.source import ExportSource
 from tunewise.records import ChatRequest, Example, Message
@@ -81,7 +81,9 @@ def validation_rows(run: Path) -> Sequence[Example]:
         if sha256_of_file(path) != manifest["data"]["sha256"]:
             return ()
         examples = read_dataset(path, manifest["spec"]["group_key"]).examples
-        return split_examples(examples, manifest["spec"]["seed"], path=path).validation
+        # A training alone has no test set, and so another split.
+        split = split_examples if "test" in manifest["split"] else split_for_training
+        return split(examples, manifest["spec"]["seed"], path=path).validation
     except (OSError, ValueError, LookupError):
         return ()
 

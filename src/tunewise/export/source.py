@@ -10,7 +10,7 @@ import torch
 from tunewise.chat.template import TEMPLATE_FILE
 from tunewise.errors import ExportError
 from tunewise.models.adapters import Adapter, load_adapter
-from tunewise.models.base import BaseModel, find_base
+from tunewise.models.base import BaseModel, find_base, is_whole_model, whole_model
 from tunewise.records import ModelRecord
 from tunewise.settings import Settings
 from tunewise.store.files import read_json
@@ -25,9 +25,9 @@ class ExportSource:
     """The tuned model's, or the base's name."""
     base: BaseModel
     folder: Path | None = None
-    """The adapter's; None for a base."""
+    """The adapter's; None for a base, and for a model of which all weights were trained."""
     run: Path | None = None
-    """The folder of the run that trained the adapter."""
+    """The folder of the run that trained the model."""
 
     def adapter(self) -> Adapter | None:
         """In fp32 on the CPU. Raises `ModelUnavailableError` if it is missing, damaged or no plain LoRA."""
@@ -54,4 +54,6 @@ def find_source(model: ModelRecord | str, settings: Settings | None = None) -> E
         base = find_base(model, settings)
         return ExportSource(base.name, base)
     folder = model_folder(model)
+    if is_whole_model(folder):
+        return ExportSource(model.id, whole_model(model.id, folder), None, Path(model.run))
     return ExportSource(model.id, find_base(model.base, settings), folder, Path(model.run))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -38,8 +39,20 @@ class Adapter:
         return sum(matrix.nbytes for pair in self.layers.values() for matrix in pair)
 
 
+def lora_scale(rank: int, alpha: float, *, rslora: bool) -> float:
+    """The factor of B A: alpha / rank (Hu et al. 2021), or alpha / sqrt(rank) (Kalajdzievski 2023)."""
+    return alpha / math.sqrt(rank) if rslora else alpha / rank
+
+
 def save_adapter(
-    folder: Path, layers: Mapping[str, tuple[Tensor, Tensor]], rank: int, alpha: float, base: str
+    folder: Path,
+    layers: Mapping[str, tuple[Tensor, Tensor]],
+    rank: int,
+    alpha: float,
+    base: str,
+    *,
+    rslora: bool = False,
+    dropout: float = 0.0,
 ) -> None:
     """Write `layers` as PEFT would, so that anything that reads PEFT adapters reads this one.
 
@@ -57,7 +70,8 @@ def save_adapter(
         "base_model_name_or_path": base,
         "r": rank,
         "lora_alpha": alpha,
-        "lora_dropout": 0.0,
+        "lora_dropout": dropout,
+        "use_rslora": rslora,
         "bias": "none",
         "fan_in_fan_out": False,
         "inference_mode": True,
@@ -85,9 +99,7 @@ def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adap
     except Exception as error:  # safetensors raises its own type, which is no ValueError.
         raise ModelUnavailableError(f"{folder / WEIGHTS_FILE} is damaged: {error}") from error
     unsupported = [
-        key
-        for key in ("use_dora", "use_rslora", "modules_to_save", "rank_pattern", "alpha_pattern")
-        if config.get(key)
+        key for key in ("use_dora", "modules_to_save", "rank_pattern", "alpha_pattern") if config.get(key)
     ]
     if config.get("peft_type") != "LORA" or unsupported:
         kind = unsupported or config.get("peft_type")
@@ -101,7 +113,8 @@ def load_adapter(folder: Path, device: torch.device, dtype: torch.dtype) -> Adap
             if part == "A.weight":
                 pair = tensors[key], tensors[key.replace(".lora_A.", ".lora_B.")]
                 layers[name] = (pair[0].to(device, dtype), pair[1].to(device, dtype))
-        return Adapter(layers, float(config["lora_alpha"]) / int(config["r"]))
+        rslora = bool(config.get("use_rslora"))
+        return Adapter(layers, lora_scale(int(config["r"]), float(config["lora_alpha"]), rslora=rslora))
     except KeyError as error:
         raise ModelUnavailableError(f"the adapter in {folder} lacks {error}") from error
 

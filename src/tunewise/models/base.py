@@ -15,6 +15,8 @@ from tunewise.store.files import sha256_of_file
 if TYPE_CHECKING:
     import torch
 
+_CONFIG_FILE = "config.json"
+
 
 @dataclass(frozen=True, slots=True)
 class BaseModel:
@@ -66,6 +68,20 @@ def find_base(source: str = EMBEDDED, settings: Settings | None = None) -> BaseM
             f"no base model {source!r}: give 'embedded', a hub id such as org/name, or a folder that exists"
         )
     return BaseModel(_short_name(source.split("/")[1]), source, _fetch(source))
+
+
+def is_whole_model(folder: Path) -> bool:
+    """Whether a tuned model's folder holds all its weights, rather than an adapter for its base."""
+    return (folder / _CONFIG_FILE).is_file()
+
+
+def whole_model(model_id: str, folder: Path) -> BaseModel:
+    """A tuned model of which all weights were trained: a base of its own, asked under its `ft:` id.
+
+    Raises `ModelUnavailableError` where the folder holds no such model.
+    """
+    _require_weights(folder)
+    return BaseModel(model_id, str(folder), folder)
 
 
 def canonical_source(source: str) -> str:
@@ -129,8 +145,8 @@ def sha256_of_base(folder: Path) -> str:
 
 
 def _require_weights(folder: Path) -> None:
-    if not (folder / "config.json").is_file():
-        raise ModelUnavailableError(f"{folder} is no transformers model: it holds no config.json")
+    if not is_whole_model(folder):
+        raise ModelUnavailableError(f"{folder} is no transformers model: it holds no {_CONFIG_FILE}")
     if not any(folder.glob("*.safetensors")):
         raise ModelUnavailableError(f"{folder} holds no weights in safetensors; pickled ones are not loaded")
 

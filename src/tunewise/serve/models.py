@@ -10,6 +10,7 @@ import anyio
 
 from tunewise.engines.base import Engine
 from tunewise.errors import ModelNotFoundError
+from tunewise.models.base import is_whole_model
 from tunewise.records import ModelRecord
 from tunewise.serve import wire
 from tunewise.serve.threads import in_thread
@@ -33,7 +34,7 @@ class ServedModels:
     def list(self) -> list[wire.Model]:
         """The base, then the registered models, newest first; whatever their state, all can be asked."""
         records = self._registry.models()
-        return [self._base_model, *(wire.Model.of(record) for record in records if self._is_of_base(record))]
+        return [self._base_model, *(wire.Model.of(record) for record in records if self._can_serve(record))]
 
     def get(self, model_id: str) -> wire.Model:
         """One of `list`. Raises `ModelNotFoundError`."""
@@ -70,8 +71,16 @@ class ServedModels:
                 f"The model {model_id!r} was trained on the base {record.base}, and this server serves "
                 f"{self._base}: start one with --base {record.base}."
             )
+        if not self._can_serve(record):
+            raise ModelNotFoundError(
+                f"All weights of the model {model_id!r} were trained, so it needs a server of its own: start "
+                f"one with --base {model_id}."
+            )
         return record
 
     def _is_of_base(self, record: ModelRecord) -> bool:
         # Resolved, so that a folder may be named in several ways; other names resolve alike only if they are.
         return self._base is None or Path(record.base).resolve() == Path(self._base).resolve()
+
+    def _can_serve(self, record: ModelRecord) -> bool:
+        return self._is_of_base(record) and not is_whole_model(Path(record.path))

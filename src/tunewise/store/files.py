@@ -11,23 +11,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+TEMPORARY = ".tmp"
+"""How the names of files and folders end that are not whole yet; a process that was killed leaves them."""
 
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write `content` to `path` so that a reader, or a crash, never sees half of it.
 
-    Raises OSError (a full disk, a read-only folder); the old file, if any, is then untouched.
+@contextmanager
+def new_file(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write to; the file takes the place of `path` when the block ends.
+
+    A reader, or a crash, never sees half of it. If the block or the disk fails, the old file, if any, is
+    untouched, and the exception goes on.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield temporary
+        with temporary.open("rb") as file:
             os.fsync(file.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
     _sync_folder(path.parent)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` as `new_file` does. Raises OSError (a full disk, a read-only folder)."""
+    with new_file(path) as temporary:
+        temporary.write_bytes(content)
 
 
 def write_text(path: Path, content: str) -> None:
@@ -52,7 +62,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     Raises OSError (a full disk, a read-only folder, something in `path` already), with `path` untouched.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    scratch = path.with_name(f".{path.name}.{os.getpid()}{TEMPORARY}")
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     try:
@@ -63,6 +73,7 @@ def new_folder(path: Path) -> Iterator[Path]:
             file.chmod(mode)
             with file.open("rb") as written:
                 os.fsync(written.fileno())
+        _sync_folder(scratch)
         scratch.replace(path)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

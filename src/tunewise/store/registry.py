@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import difflib
 import sqlite3
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -154,8 +154,13 @@ class Registry:
     def _read(self) -> AbstractContextManager[sa.Connection]:
         return self._reader.connect()
 
-    def _write(self) -> AbstractContextManager[sa.Connection]:
-        return self._writer.begin()
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        try:
+            with self._writer.begin() as connection:
+                yield connection
+        except DatabaseError as error:
+            raise TunewiseError(f"{self.path}: cannot be written: {error.orig}") from error
 
     def _model_not_found(self, model_id: str) -> ModelNotFoundError:
         near = _nearest(model_id, [record.id for record in self.models()])

@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TextIO
 
 from tunewise.errors import RunFolderError
-from tunewise.store.files import read_json, read_jsonl, write_json
+from tunewise.store.files import TEMPORARY, read_json, read_jsonl, write_json
 
 IDENTITY_FILE = "run.json"
 LOCK_FILE = ".lock"
@@ -49,8 +49,12 @@ def is_in_use(path: Path) -> bool:
 class RunFolder:
     """Holds the folder open, and locked, for one run. Use it as a context manager."""
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, identity: Mapping[str, Any], names: Mapping[str, str] | None = None
+    ) -> None:
         """Claim `path` for the run that `identity` (flat, JSON values) describes.
+
+        `names` says what errors call a part of the identity, where that is not its key.
 
         Raises `RunFolderError` when the folder belongs to another run (naming what differs), holds other
         files, is in use, or cannot be written.
@@ -67,7 +71,7 @@ class RunFolder:
                 raise
             raise RunFolderError(f"cannot write to the run folder {path}: {error.strerror}") from error
         try:
-            self._claim(dict(identity))
+            self._claim(dict(identity), names or {})
         except BaseException:
             self._lock.close()
             raise
@@ -119,23 +123,32 @@ class RunFolder:
 
     def _refuse_other_files(self) -> None:
         names = sorted(path.name for path in self.path.iterdir())
-        if IDENTITY_FILE not in names and names not in ([], [LOCK_FILE]):
-            other = next(name for name in names if name != LOCK_FILE)
-            raise RunFolderError(f"{self.path} holds other files ({other}): give an empty folder as --out")
+        # A run that was killed as it began leaves no more than these.
+        others = [name for name in names if name != LOCK_FILE and not name.endswith(TEMPORARY)]
+        if IDENTITY_FILE not in names and others:
+            raise RunFolderError(
+                f"{self.path} holds other files ({others[0]}): give an empty folder as --out"
+            )
 
-    def _claim(self, identity: dict[str, Any]) -> None:
+    def _claim(self, identity: dict[str, Any], names: Mapping[str, str]) -> None:
         file = self.path / IDENTITY_FILE
         if not file.is_file():
             write_json(file, identity)
             return
-        before = read_json(file)
-        keys = sorted(before.keys() | identity.keys())
-        changed = [key for key in keys if before.get(key) != identity.get(key)]
-        if changed:
-            differences = "; ".join(
-                f"{key} was {_short(before.get(key))}, is {_short(identity.get(key))}" for key in changed
-            )
+        differences = describe_differences(read_json(file), identity, names)
+        if differences:
             raise RunFolderError(f"{self.path} belongs to another run ({differences}): give another --out")
+
+
+def describe_differences(
+    before: Mapping[str, Any], now: Mapping[str, Any], names: Mapping[str, str] | None = None
+) -> str:
+    """`seed was 0, is 1; ...` for two identities; empty where they are equal."""
+    changed = [key for key in sorted(before.keys() | now.keys()) if before.get(key) != now.get(key)]
+    return "; ".join(
+        f"{(names or {}).get(key, key)} was {_short(before.get(key))}, is {_short(now.get(key))}"
+        for key in changed
+    )
 
 
 def _short(value: Any) -> str:

@@ -1,24 +1,30 @@
-"""The training stage: examples in, an adapter folder in PEFT's format out."""
+"""The training stage: examples in; an adapter in PEFT's format, or a whole `transformers` model, out."""
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
+
 from tunewise.chat.template import TEMPLATE_FILE, ChatTemplate, TokenizedExample
-from tunewise.errors import RunFolderError
-from tunewise.models.adapters import save_adapter
-from tunewise.models.base import BaseModel, load_base
+from tunewise.errors import RunFolderError, TrainingError, TunewiseError
+from tunewise.models.base import BaseModel, LoadedModel, precision_on
 from tunewise.progress import Progress
 from tunewise.records import Example, RowTokens, TrainedTokens
-from tunewise.store.files import read_json, sha256_of_file, write_json, write_jsonl, write_text
-from tunewise.train.loop import StepMetrics, train_lora
+from tunewise.settings import Settings, get_settings
+from tunewise.store.files import read_json, sha256_of_file, write_json, write_text
+from tunewise.train.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
+from tunewise.train.loop import train_weights
 from tunewise.train.objectives import trained_logprobs
 from tunewise.train.rows import tokenize
-from tunewise.train.spec import TrainSpec
+from tunewise.train.spec import ResolvedSpec, TrainSpec
+from tunewise.train.tuning import Tuning, open_tuning
+from tunewise.train.watch import MetricsFile, ProgressWatch, StepMetrics, Watch
 
 MODEL_FOLDER = "model"
 METRICS_FILE = "metrics.jsonl"
@@ -43,7 +49,10 @@ class TrainingSummary:
     seconds: float
     """Of the loop, validation included; loading the base not."""
     validation_loss: float
-    adapter_sha256: str
+    weights_sha256: str
+    micro_batch_tokens: int
+    """Fewer than the spec asks for where memory did not suffice: then only the same memory gives the same
+    bytes."""
     curve: list[dict[str, Any]]
     """Step, train_loss, validation_loss (None where it was not measured)."""
 
@@ -56,43 +65,69 @@ def fine_tune(
     out: Path,
     data: Path,
     progress: Progress,
+    *,
+    watches: Sequence[Watch] = (),
+    settings: Settings | None = None,
 ) -> TrainingSummary:
-    """Train LoRA to answer without instructions; writes `out/model/` and, beside it, what was measured.
+    """Train to answer without instructions; writes `out/model/` and, beside it, what was measured.
 
-    The model folder carries a chat template that adds no system block of its own, so that serving sends
-    exactly what was trained. Raises `DataError` for rows longer than `spec.max_tokens`, by line in `data`.
+    An interrupted training goes on from its checkpoint in `out`, which stays there until
+    `remove_checkpoints`. The model folder carries a chat template that adds no system block of its own, so
+    that serving sends exactly what was trained. Raises `DataError` for rows longer than `spec.max_tokens`, by
+    line in `data`; `RunFolderError` where `out` cannot be written; `TrainingError`.
     """
-    loaded = load_base(base)
+    settings = settings or get_settings()
+    resolved = spec.resolve(len(train))
+    loaded, tuning = open_tuning(base, resolved, settings)
     template = ChatTemplate(loaded.tokenizer)
     bare = ChatTemplate(loaded.tokenizer, template.without_default_system())
     train_rows, validation_rows = (
         tokenize(bare, side, spec.max_tokens, data) for side in (train, validation)
     )
-    result = train_lora(loaded.model, train_rows, validation_rows, spec, progress)
-
-    scratch = out / f".{MODEL_FOLDER}.tmp"
-    shutil.rmtree(scratch, ignore_errors=True)
-    save_adapter(scratch, result.layers, spec.rank, spec.alpha, base.reference)
-    write_text(scratch / TEMPLATE_FILE, bare.source)
-    digest = sha256_of_file(scratch / "adapter_model.safetensors")
-    shutil.rmtree(out / MODEL_FOLDER, ignore_errors=True)
-    scratch.replace(out / MODEL_FOLDER)
-    write_jsonl(out / METRICS_FILE, (asdict(metrics) for metrics in result.metrics))
-    rows = tuple(_record_tokens(loaded.model, validation, validation_rows, spec))
-    precision = str(loaded.model.dtype).removeprefix("torch.")
-    write_json(out / TOKENS_FILE, asdict(TrainedTokens(precision, rows)))
+    identity = {**resolved.identity(), "rows": _hash_rows([*train_rows, *validation_rows])}
+    checkpoints = Checkpoints(out / CHECKPOINTS_FOLDER, identity, spec.checkpoint_seconds)
+    all_watches: tuple[Watch, ...] = (
+        MetricsFile(out / METRICS_FILE),
+        ProgressWatch(progress, settings),
+        *watches,
+    )
+    try:
+        result = train_weights(tuning, train_rows, validation_rows, resolved, all_watches, checkpoints)
+        digest = _write_model(out / MODEL_FOLDER, tuning, bare)
+        rows = tuple(_record_tokens(tuning, validation, validation_rows, resolved))
+        write_json(out / TOKENS_FILE, asdict(TrainedTokens(_precision(loaded, resolved), rows)))
+    except TrainingError as error:
+        if not error.best_step:
+            raise
+        _write_model(out / MODEL_FOLDER, tuning, bare)
+        raise TrainingError(
+            f"{error}. The best weights so far, of step {error.best_step}, are in {out / MODEL_FOLDER}",
+            best_step=error.best_step,
+        ) from error
+    except (OSError, SafetensorError) as error:
+        if isinstance(error, TunewiseError):
+            raise
+        raise RunFolderError(
+            f"cannot write to {out}: {error}. Make room, and the same command goes on from its checkpoint"
+        ) from error
     return TrainingSummary(
         examples=len(train),
         validation_examples=len(validation),
-        epochs=spec.num_epochs(len(train)),
+        epochs=resolved.epochs,
         steps=len(result.metrics),
         best_step=result.best_step,
         tokens=result.num_tokens,
         seconds=result.seconds,
         validation_loss=result.best_loss,
-        adapter_sha256=digest,
+        weights_sha256=digest,
+        micro_batch_tokens=result.micro_batch_tokens,
         curve=[_curve_point(metrics) for metrics in result.metrics],
     )
+
+
+def remove_checkpoints(out: Path) -> None:
+    """Once what came of the training is kept."""
+    shutil.rmtree(out / CHECKPOINTS_FOLDER, ignore_errors=True)
 
 
 def read_trained_tokens(out: Path) -> TrainedTokens:
@@ -108,12 +143,40 @@ def read_trained_tokens(out: Path) -> TrainedTokens:
         ) from error
 
 
+def _write_model(folder: Path, tuning: Tuning, template: ChatTemplate) -> str:
+    """Put the model's folder in place, whole; returns the hash of its weights."""
+    scratch = folder.with_name(f".{folder.name}.tmp")
+    shutil.rmtree(scratch, ignore_errors=True)
+    tuning.save(scratch)
+    write_text(scratch / TEMPLATE_FILE, template.source)
+    digests = [sha256_of_file(file) for file in sorted(scratch.glob("*.safetensors"))]
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.replace(folder)
+    return digests[0] if len(digests) == 1 else hashlib.sha256("".join(digests).encode()).hexdigest()
+
+
+def _hash_rows(rows: Sequence[TokenizedExample]) -> str:
+    """What the tokenizer made of the data, so that a training never goes on with other rows."""
+    digest = hashlib.sha256()
+    for row in rows:
+        digest.update(f"{row.ids} {row.trained}".encode())
+    return digest.hexdigest()
+
+
+def _precision(loaded: LoadedModel, spec: ResolvedSpec) -> str:
+    """What was computed in, and for whole models what they will be served in."""
+    if spec.tuning == "lora":
+        return str(loaded.model.dtype).removeprefix("torch.")
+    return precision_on(loaded.device)
+
+
 def _record_tokens(
-    model: Any, examples: Sequence[Example], rows: Sequence[TokenizedExample], spec: TrainSpec
+    tuning: Tuning, examples: Sequence[Example], rows: Sequence[TokenizedExample], spec: ResolvedSpec
 ) -> Iterator[RowTokens]:
     """The first rows, computed in packs as in training, not one by one as the engine does."""
     recorded = rows[:RECORDED_ROWS]
-    logprobs = trained_logprobs(model, recorded, spec.micro_batch_tokens)
+    with tuning.computing():
+        logprobs = trained_logprobs(tuning.model, recorded, spec.micro_batch_tokens)
     for example, row, row_logprobs in zip(examples, recorded, logprobs, strict=False):
         yield RowTokens(example.id, tuple(row.ids), tuple(row_logprobs))
 

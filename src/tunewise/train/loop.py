@@ -1,119 +1,137 @@
-"""The training loop, flat: order the examples, step, validate, keep the best."""
+"""The training loop, flat: order the examples, step, validate, keep the best, write it down."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tunewise.chat.template import TokenizedExample
 from tunewise.errors import TrainingError
-from tunewise.progress import Progress
-from tunewise.train.lora import LoRALinear, add_lora
+from tunewise.train.checkpoints import Checkpoints, TrainState
+from tunewise.train.interrupts import deferred_interrupts
+from tunewise.train.memory import compute_within_memory
 from tunewise.train.objectives import accumulate_gradients, mean_loss
-from tunewise.train.spec import TrainSpec
+from tunewise.train.spec import ResolvedSpec, ScheduleName
+from tunewise.train.tuning import Tuning
+from tunewise.train.watch import StepMetrics, Watch
 
 
 @dataclass(frozen=True, slots=True)
-class StepMetrics:
-    """What one optimiser step, and the validation after it if there was one, measured."""
+class TrainingResult:
+    """How a training went; the model has the best weights by validation loss."""
 
-    step: int
-    learning_rate: float
-    train_loss: float
-    """Mean negative log-likelihood, in nats, over the step's trained tokens."""
-    validation_loss: float | None
-    tokens: int
-    seconds: float
-    """Since training began."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedAdapter:
-    """The best checkpoint by validation loss, and how the run went."""
-
-    layers: dict[str, tuple[Tensor, Tensor]]
     metrics: list[StepMetrics]
     best_step: int
     best_loss: float
     """Mean validation loss at `best_step`, in nats per trained token."""
     num_tokens: int
     seconds: float
+    micro_batch_tokens: int
+    """Fewer than the spec asks for where memory did not suffice; then the bytes may differ elsewhere."""
 
 
-def train_lora(
-    model: Any,
+def train_weights(
+    tuning: Tuning,
     train: Sequence[TokenizedExample],
     validation: Sequence[TokenizedExample],
-    spec: TrainSpec,
-    progress: Progress,
-) -> TrainedAdapter:
-    """Train LoRA on `model` (a transformers causal LM with packed attention), in place.
+    spec: ResolvedSpec,
+    watches: Sequence[Watch] = (),
+    checkpoints: Checkpoints | None = None,
+) -> TrainingResult:
+    """Train `tuning.weights` in place, going on from the newest checkpoint where there is one.
 
     Leaves the model with the weights that are kept, which need not be those of the last step.
-    Raises `TrainingError` when the loss stops being a number.
+    Raises `TrainingError` when the loss stops being a number, and KeyboardInterrupt, after the step in hand
+    and a checkpoint, when the process is asked to stop.
     """
-    torch.manual_seed(spec.seed)
-    layers = add_lora(model, spec.rank, spec.alpha, spec.seed)
-    parameters = [p for layer in layers.values() for p in (layer.a, layer.b)]
-    optimizer = torch.optim.AdamW(parameters, lr=spec.learning_rate, weight_decay=spec.weight_decay)
+    weights = tuning.weights
+    optimizer = torch.optim.AdamW(weights.values(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
+    state = checkpoints.restore(weights, optimizer) if checkpoints else None
+    state = state or TrainState(spec.micro_batch_tokens, torch.get_num_threads())
+    torch.set_num_threads(state.threads)
     batches = order_batches(len(train), spec)
     validate_after = validation_steps(len(batches), spec.validations)
-    metrics: list[StepMetrics] = []
-    best_loss, best_step, best_layers = math.inf, 0, _copy_of(layers)
-    tokens, started = 0, time.perf_counter()
+    started = time.perf_counter() - state.seconds
 
-    with progress.task("training", len(batches)) as task:
-        for step, batch in enumerate(batches, start=1):
-            rate = spec.learning_rate * schedule(step, len(batches), spec.warmup_share)
+    with ExitStack() as stack:
+        for watch in watches:
+            stack.callback(watch.on_end)
+            watch.on_start(len(batches), state.metrics)
+        interrupts = stack.enter_context(deferred_interrupts())
+        for step, batch in enumerate(batches[state.step :], start=state.step + 1):
+            if state.stale_validations >= spec.patience:
+                break
+            rate = spec.learning_rate * schedule(step, len(batches), spec.warmup_share, spec.schedule)
             for group in optimizer.param_groups:
                 group["lr"] = rate
             examples = [train[index] for index in batch]
-            loss = accumulate_gradients(model, examples, spec.micro_batch_tokens)
+            loss = _accumulate(tuning, examples, optimizer, state, _step_seed(spec.seed, step))
             if not math.isfinite(loss):
+                if checkpoints:
+                    checkpoints.write(state, weights, optimizer)
+                _put_back(weights, state.best_weights)
                 raise TrainingError(
-                    f"the loss became {loss} at step {step}: lower the learning rate ({rate:.2g})"
+                    f"the loss became {loss} at step {step}: lower the learning rate ({rate:.2g})",
+                    best_step=state.best_step,
                 )
-            torch.nn.utils.clip_grad_norm_(parameters, spec.max_gradient_norm)
+            nn.utils.clip_grad_norm_(weights.values(), spec.max_gradient_norm)
             optimizer.step()
             optimizer.zero_grad()
-            tokens += sum(len(example.ids) for example in examples)
+            state.step = step
+            state.tokens += sum(len(example.ids) for example in examples)
 
             validation_loss = None
             if step in validate_after:
-                validation_loss = mean_loss(model, validation, spec.micro_batch_tokens)
-                if validation_loss < best_loss:
-                    best_loss, best_step, best_layers = validation_loss, step, _copy_of(layers)
-            seconds = time.perf_counter() - started
-            metrics.append(StepMetrics(step, rate, loss, validation_loss, tokens, seconds))
-            task.advance(1, f"loss {loss:.3f}, {tokens / seconds:.0f} tokens/s")
+                validation_loss = _validate(tuning, validation, state)
+                state.stale_validations += 1
+                if validation_loss < state.best_loss:
+                    state.best_loss, state.best_step, state.stale_validations = validation_loss, step, 0
+                    state.best_weights = _copy_of(weights)
+            state.seconds = time.perf_counter() - started
+            metrics = StepMetrics(step, rate, loss, validation_loss, state.tokens, state.seconds)
+            state.metrics.append(metrics)
+            for watch in watches:
+                watch.on_step(metrics)
+            if checkpoints and (interrupts.came or checkpoints.is_due()):
+                checkpoints.write(state, weights, optimizer)
+            if interrupts.came:
+                raise KeyboardInterrupt
 
-    seconds = time.perf_counter() - started
-    _put_back(layers, best_layers)
-    return TrainedAdapter(best_layers, metrics, best_step, best_loss, tokens, seconds)
+    _put_back(weights, state.best_weights)
+    return TrainingResult(
+        state.metrics,
+        state.best_step,
+        state.best_loss,
+        state.tokens,
+        state.seconds,
+        state.micro_batch_tokens,
+    )
 
 
-def order_batches(num_examples: int, spec: TrainSpec) -> list[list[int]]:
+def order_batches(num_examples: int, spec: ResolvedSpec) -> list[list[int]]:
     """Which examples make up each step: every epoch shuffled anew, none dropped, from the seed alone."""
     generator = torch.Generator().manual_seed(spec.seed)
     batches = []
-    for _ in range(spec.num_epochs(num_examples)):
+    for _ in range(spec.epochs):
         order = torch.randperm(num_examples, generator=generator).tolist()
         batches += [order[i : i + spec.batch_size] for i in range(0, num_examples, spec.batch_size)]
     return batches
 
 
-def schedule(step: int, num_steps: int, warmup_share: float) -> float:
-    """The share of the peak learning rate at `step` (from 1): linear up, then linear down to 0."""
+def schedule(step: int, num_steps: int, warmup_share: float, name: ScheduleName = "linear") -> float:
+    """The share of the peak learning rate at `step` (from 1): linear up, then as `name` says, never to 0."""
     warmup = math.ceil(num_steps * warmup_share)
     if step <= warmup:
         return step / warmup
-    return (num_steps - step + 1) / (num_steps - warmup)
+    left = (num_steps - step + 1) / (num_steps - warmup)
+    return {"linear": left, "cosine": 0.5 * (1 - math.cos(math.pi * left)), "constant": 1.0}[name]
 
 
 def validation_steps(num_steps: int, validations: int) -> set[int]:
@@ -121,12 +139,44 @@ def validation_steps(num_steps: int, validations: int) -> set[int]:
     return {round(num_steps * (i + 1) / validations) for i in range(validations)} - {0} | {num_steps}
 
 
+def _accumulate(
+    tuning: Tuning,
+    examples: Sequence[TokenizedExample],
+    optimizer: torch.optim.Optimizer,
+    state: TrainState,
+    seed: int,
+) -> float:
+    """The mean loss of a step, with its gradient in the weights."""
+
+    def compute(micro_batch_tokens: int) -> float:
+        optimizer.zero_grad()
+        # A step that is done again, here or after an interruption, drops out the same.
+        torch.manual_seed(seed)
+        with tuning.computing():
+            return accumulate_gradients(tuning.model, examples, micro_batch_tokens)
+
+    loss, state.micro_batch_tokens = compute_within_memory(compute, examples, state.micro_batch_tokens)
+    return loss
+
+
+def _validate(tuning: Tuning, examples: Sequence[TokenizedExample], state: TrainState) -> float:
+    def compute(micro_batch_tokens: int) -> float:
+        with tuning.computing():
+            return mean_loss(tuning.model, examples, micro_batch_tokens)
+
+    loss, state.micro_batch_tokens = compute_within_memory(compute, examples, state.micro_batch_tokens)
+    return loss
+
+
+def _step_seed(seed: int, step: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed} {step}".encode()).digest()[:8], "big")
+
+
 @torch.no_grad()
-def _put_back(layers: dict[str, LoRALinear], kept: dict[str, tuple[Tensor, Tensor]]) -> None:
-    for name, (a, b) in kept.items():
-        layers[name].a.copy_(a)
-        layers[name].b.copy_(b)
+def _put_back(weights: dict[str, nn.Parameter], kept: dict[str, Tensor]) -> None:
+    for name, weight in kept.items():
+        weights[name].copy_(weight)
 
 
-def _copy_of(layers: dict[str, LoRALinear]) -> dict[str, tuple[Tensor, Tensor]]:
-    return {name: (layer.a.detach().clone(), layer.b.detach().clone()) for name, layer in layers.items()}
+def _copy_of(weights: dict[str, nn.Parameter]) -> dict[str, Tensor]:
+    return {name: weight.detach().clone() for name, weight in weights.items()}

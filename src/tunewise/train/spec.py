@@ -1,34 +1,63 @@
-"""What a training run is asked to do."""
+"""What a training is asked to do."""
 
 from __future__ import annotations
 
-import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-AUTO_EXAMPLES = 800
-"""Example passes that taught the embedded model the form of the bundled data (`docs/log.md`)."""
-MAX_AUTO_EPOCHS = 10
-"""Beyond this few examples are learned by heart rather than learned from."""
+from tunewise.errors import SpecError
+from tunewise.store.files import read_json
+from tunewise.train.auto import (
+    AUTO_BATCH_SIZE,
+    AUTO_LEARNING_RATES,
+    AUTO_RANK,
+    TuningName,
+    auto_alpha,
+    auto_epochs,
+)
+
+Auto = Literal["auto"]
+ScheduleName = Literal["linear", "cosine", "constant"]
+
+_NO_PART_OF_THE_RESULT = {"checkpoint_seconds"}
 
 
 class TrainSpec(BaseModel):
-    """LoRA fine-tuning, validated when built; the same spec, data and base give the same adapter bytes."""
+    """One training, validated when built; the same spec, data and base give the same bytes.
+
+    Fields that are "auto" are filled in by `resolve`, by the rules of `train/auto.py`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rank: int = Field(16, ge=1, le=512)
+    tuning: TuningName = "lora"
+    """An adapter, all weights, or (as a control) all weights from random ones."""
+    start: Path | None = None
+    """The folder of a tuned model to go on from: an adapter of the same base, or a whole model."""
+    rank: Annotated[int, Field(ge=1, le=512)] | Auto = "auto"
     """LoRA rank (Hu et al. 2021): the adapter's capacity."""
-    alpha: float = Field(32.0, gt=0)
-    """LoRA's scale is alpha / rank."""
-    learning_rate: float = Field(2e-3, gt=0)
-    """Peak rate. LoRA wants about ten times the rate of full fine-tuning (Schulman et al. 2025)."""
-    epochs: int | None = Field(None, ge=1, le=50)
-    """Passes over the training examples; None leaves it to `num_epochs`."""
-    batch_size: int = Field(8, ge=1, le=1024)
+    alpha: Annotated[float, Field(gt=0)] | Auto = "auto"
+    """The update is scaled by alpha / rank."""
+    rslora: bool = False
+    """Scale by alpha / sqrt(rank) instead (Kalajdzievski 2023), so that high ranks learn as fast."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of the inputs of A that is dropped in training, as in PEFT."""
+    target_modules: tuple[str, ...] = ()
+    """The last part of the names of the linear layers that get LoRA; none is all but the output head."""
+    learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
+    """The peak of the schedule."""
+    epochs: Annotated[int, Field(ge=1, le=50)] | Auto = "auto"
+    """Passes over the training examples."""
+    batch_size: Annotated[int, Field(ge=1, le=1024)] | Auto = "auto"
     """Examples per optimiser step, however many micro-batches they are computed in."""
+    schedule: ScheduleName = "linear"
+    """How the rate goes on after the warm-up: down to nearly 0, or on at its peak."""
     warmup_share: float = Field(0.05, ge=0, le=1)
-    """Share of the steps in which the rate climbs linearly from 0; it then falls linearly to 0."""
+    """Share of the steps in which the rate climbs linearly from 0."""
     weight_decay: float = Field(0.0, ge=0)
     """AdamW's decoupled weight decay (Loshchilov & Hutter 2017)."""
     max_gradient_norm: float = Field(1.0, gt=0)
@@ -36,12 +65,87 @@ class TrainSpec(BaseModel):
     max_tokens: int = Field(2048, ge=1)
     """The longest example that is trained on; a longer one is refused, never cut."""
     micro_batch_tokens: int = Field(4096, ge=1)
-    """Tokens computed at once; bounds memory, never changes the loss."""
+    """Tokens computed at once: bounds memory, never changes the loss. Halved where memory is too small."""
     validations: int = Field(2, ge=1)
-    """How often validation loss is measured over the whole run; the best checkpoint is kept."""
+    """How often validation loss is measured over the whole run; the best weights are kept."""
+    patience: int = Field(3, ge=1)
+    """Training stops early after this many validations in a row that brought nothing better."""
     seed: int = Field(0, ge=0)
-    """Decides the initial adapter and the order of the examples."""
+    """Decides the initial weights, the order of the examples, and dropout."""
+    checkpoint_seconds: float = Field(60.0, ge=0)
+    """At least this long from one checkpoint to the next; 0 writes one after every step. No part of the
+    result."""
 
-    def num_epochs(self, num_examples: int) -> int:
-        """The epochs asked for, or else as many as make `AUTO_EXAMPLES` example passes, within 1..10."""
-        return self.epochs or min(max(math.ceil(AUTO_EXAMPLES / num_examples), 1), MAX_AUTO_EPOCHS)
+    def resolve(self, num_examples: int) -> ResolvedSpec:
+        """This spec for `num_examples` training examples, with nothing left to "auto".
+
+        An adapter to go on from (`start`) decides rank, alpha, rsLoRA and targets. Raises `SpecError` where
+        the spec asks for others.
+        """
+        fixed = _shape_of_adapter(self, self.start) if self.start and self.tuning == "lora" else {}
+        values = self.model_dump() | fixed
+        rank = AUTO_RANK if values["rank"] == "auto" else values["rank"]
+        autos: dict[str, Any] = {
+            "rank": rank,
+            "alpha": auto_alpha(rank, rslora=values["rslora"]),
+            "learning_rate": AUTO_LEARNING_RATES[self.tuning],
+            "epochs": auto_epochs(num_examples),
+            "batch_size": AUTO_BATCH_SIZE,
+        }
+        filled = {name: value for name, value in autos.items() if values[name] == "auto"}
+        return ResolvedSpec.model_validate(values | filled)
+
+    def identity(self) -> dict[str, Any]:
+        """What of this spec decides the result, as JSON values by `training.<field>`."""
+        values = self.model_dump(mode="json", exclude=_NO_PART_OF_THE_RESULT)
+        return {f"training.{name}": value for name, value in values.items()}
+
+
+class ResolvedSpec(TrainSpec):
+    """A spec with numbers throughout."""
+
+    rank: int
+    alpha: float
+    learning_rate: float
+    epochs: int
+    batch_size: int
+
+
+def read_train_spec(file: Path | None, options: Mapping[str, Any]) -> TrainSpec:
+    """The spec of a TOML file, and over it the `options` that are not None.
+
+    Raises `SpecError` with what is wrong in one line.
+    """
+    try:
+        values = tomllib.loads(file.read_text("utf-8")) if file else {}
+    except OSError as error:
+        raise SpecError(f"{file}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # no TOML, or no UTF-8
+        raise SpecError(f"{file} is no TOML: {error}") from error
+    values |= {name: value for name, value in options.items() if value is not None}
+    try:
+        return TrainSpec.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name, reason = str(first["loc"][0]), first["msg"].removeprefix("Value error, ")
+        given = f" is {first['input']!r}" if first["type"] != "extra_forbidden" else ""
+        raise SpecError(f"{file or 'training'}: {name}{given}: {reason}") from error
+
+
+def _shape_of_adapter(spec: TrainSpec, folder: Path) -> dict[str, Any]:
+    try:
+        config = read_json(folder / "adapter_config.json")
+        shape = {
+            "rank": config["r"],
+            "alpha": config["lora_alpha"],
+            "rslora": config.get("use_rslora", False),
+            "target_modules": tuple(config["target_modules"]),
+        }
+    except (OSError, ValueError, LookupError) as error:
+        raise SpecError(f"{folder} holds no adapter to go on from: {error}") from error
+    default = TrainSpec()
+    for name, value in shape.items():
+        asked = getattr(spec, name)
+        if asked not in (value, getattr(default, name)):
+            raise SpecError(f"{name} is {asked!r}, but the adapter in {folder} has {value!r}: leave it out")
+    return shape

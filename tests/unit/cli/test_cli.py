@@ -59,7 +59,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> list[Parrot]:
     """The engines that were opened, in place of real ones."""
     engines: list[Parrot] = []
 
-    def open_engine(base: str = "embedded", *, own_thread: bool = False) -> Parrot:
+    def open_engine(base: str = "embedded", **_: object) -> Parrot:
         engines.append(Parrot(base))
         return engines[-1]
 
@@ -102,7 +102,7 @@ def test_help_starts_without_the_heavy_imports() -> None:
         "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    for verb in ("serve", "chat", "export", "models", "runs"):
+    for verb in ("train", "serve", "chat", "export", "models", "runs"):
         assert verb in done.stdout
 
 
@@ -282,6 +282,12 @@ def test_serve_through_a_vllm_that_is_not_there_says_what_to_do(
     assert result.exit_code == 1
     *_, line = result.stderr.splitlines()
     assert line.startswith("error: there is no program '/nowhere/vllm'")
+
+
+def test_serve_takes_no_adapter_for_a_base(registry: Registry) -> None:
+    result = tunewise_cli("serve", "--port", "0", "--base", TUNED)
+    assert result.exit_code == 1
+    assert result.stderr == f"error: {TUNED} is an adapter, which its base serves: give --base org/parrot\n"
 
 
 def test_serve_prints_where_and_what_and_ends_in_order(registry: Registry) -> None:

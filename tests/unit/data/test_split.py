@@ -13,6 +13,7 @@ from tunewise.data.split import (
     examples_to_detect,
     side_sizes,
     split_examples,
+    split_for_training,
 )
 from tunewise.errors import DataError
 from tunewise.records import Example, Message
@@ -161,3 +162,14 @@ def test_the_test_set_gives_its_rows_to_nothing_but_read():
 def test_the_seal_depends_on_the_rows_and_not_on_their_order():
     rows = examples([1, 1, 1])
     assert SealedTest(rows).seal == SealedTest(rows[::-1]).seal != SealedTest(rows[:2]).seal
+
+
+def test_a_training_alone_splits_by_the_same_rules_and_leaves_nothing_over():
+    rows = examples([3, 2, *[1] * 55])
+    split = split_for_training(rows, seed=0, path="x.jsonl")
+    assert sorted(e.id for e in (*split.train, *split.validation)) == sorted(e.id for e in rows)
+    assert len(split.validation) == len(split_examples(rows, seed=0, path="x.jsonl").validation)
+    assert not {e.group for e in split.train} & {e.group for e in split.validation}
+    assert split == split_for_training(rows[::-1], seed=0, path="x.jsonl")
+    with pytest.raises(DataError, match=r"at least 2 are needed.* of train and validation"):
+        split_for_training(examples([12]), seed=0, path="x.jsonl")

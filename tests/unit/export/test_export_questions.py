@@ -10,7 +10,7 @@ import pytest
 
 from toy import make_loaded
 from tunewise.data.dataset import read_dataset
-from tunewise.data.split import split_examples
+from tunewise.data.split import split_examples, split_for_training
 from tunewise.engines.local import LocalEngine
 from tunewise.export.questions import MOST_ANSWER_TOKENS, MOST_ROWS, choose_questions, validation_rows
 from tunewise.export.source import ExportSource
@@ -32,6 +32,7 @@ def write_run(folder: Path, answers: list[str]) -> Path:
     manifest = {
         "data": {"path": str(data), "sha256": read_dataset(data).sha256},
         "spec": {"group_key": None, "seed": SEED},
+        "split": {"test": 15},
     }
     (folder / "manifest.json").write_text(json.dumps(manifest))
     return data
@@ -71,6 +72,15 @@ def test_long_answers_are_fewer_rows_and_at_least_one(tuned: ExportSource, engin
     run = tuned.run.with_name("long")
     data = write_run(run, [f"{number:03d}" + "x" * MOST_ANSWER_TOKENS for number in range(60)])
     assert list(choose_questions(replace(tuned, run=run), engine).rows) == validation_of(data)[:1]
+
+
+def test_a_model_trained_alone_is_asked_about_its_own_validation_rows(tuned: ExportSource) -> None:
+    assert tuned.run is not None
+    data = write_run(tuned.run, [str(number) for number in range(60)])
+    manifest = tuned.run / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "split": {"train": 54}}))
+    expected = split_for_training(read_dataset(data).examples, SEED, path=data).validation
+    assert validation_rows(tuned.run) == expected != validation_of(data)
 
 
 @pytest.mark.parametrize("loss", ["data gone", "data changed", "no manifest", "other manifest"])

@@ -56,6 +56,21 @@ def test_the_same_weights_are_the_same_bytes_whatever_order_they_come_in(tmp_pat
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
 
 
+def test_rslora_is_scaled_by_the_root_of_the_rank_here_and_in_peft(tmp_path: Path) -> None:
+    model = make_model()
+    layers = add_lora(model, 4, 3.0, seed=0, rslora=True)
+    for layer in layers.values():
+        torch.nn.init.normal_(layer.b, std=0.2, generator=torch.Generator().manual_seed(1))
+    save_adapter(tmp_path, {n: (layer.a, layer.b) for n, layer in layers.items()}, 4, 3.0, "toy", rslora=True)
+    assert load_adapter(tmp_path, torch.device("cpu"), torch.float32).scale == 1.5
+    ids = torch.arange(2, 22)[None]
+    ours = model(
+        input_ids=ids, position_ids=torch.arange(20)[None], use_cache=False, layout=PackedLayout([20])
+    )
+    theirs = PeftModel.from_pretrained(make_model(attention="eager"), tmp_path)(input_ids=ids)
+    torch.testing.assert_close(ours.logits, theirs.logits, atol=2e-5, rtol=1e-4)
+
+
 @pytest.mark.parametrize("damage", ["missing", "cut", "dora", "not json"])
 def test_an_adapter_that_cannot_be_used_is_refused_in_one_line(tmp_path: Path, damage: str) -> None:
     save(tmp_path, trained_like(make_model()))

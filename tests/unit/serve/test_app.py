@@ -252,6 +252,17 @@ def test_no_other_model_answers_for_an_unknown_one(http: TestClient, name: str, 
     )
 
 
+def test_a_whole_model_is_not_offered_by_the_server_of_its_base(
+    http: TestClient, registry: Registry, tmp_path: Path
+) -> None:
+    whole = record(tmp_path, "ft:echo:local:whole:111111")
+    (Path(whole.path) / "config.json").write_text("{}")
+    registry.add_model(whole)
+    assert whole.id not in [model["id"] for model in http.get("/v1/models").json()["data"]]
+    error = error_of(ask(http, model=whole.id), 404)
+    assert f"--base {whole.id}" in error["message"]
+
+
 def test_without_a_base_every_registered_model_is_offered(engine: EchoEngine, registry: Registry) -> None:
     with TestClient(create_app(engine, registry)) as http:
         assert len(http.get("/v1/models").json()["data"]) == 4

@@ -80,3 +80,16 @@ def test_stages_are_timed_in_the_order_they_finished(tmp_path: Path) -> None:
         folder.stage("z", lambda: 1)
         folder.stage("a", lambda: 2)
         assert list(folder.timings()) == ["z", "a"]
+
+
+def test_what_a_run_killed_as_it_began_left_behind_is_no_other_file(tmp_path: Path) -> None:
+    (tmp_path / ".run.json.123.tmp").write_text("{")
+    with RunFolder(tmp_path, IDENTITY):
+        assert (tmp_path / "run.json").is_file()
+
+
+def test_a_difference_is_called_what_the_user_knows_it_by(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, IDENTITY):
+        pass
+    with pytest.raises(RunFolderError, match=r"what a\.jsonl holds was 'abc', is 'xyz'"):
+        RunFolder(tmp_path, {**IDENTITY, "data": "xyz"}, {"data": "what a.jsonl holds"})

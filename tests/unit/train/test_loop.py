@@ -3,23 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from toy import make_model
+from toy import make_loaded, make_model
+from toy import make_token_rows as examples
 from tunewise.chat.template import TokenizedExample
 from tunewise.errors import TrainingError
-from tunewise.progress import SilentProgress
-from tunewise.train.loop import order_batches, schedule, train_lora, validation_steps
+from tunewise.train.loop import TrainingResult, order_batches, schedule, train_weights, validation_steps
 from tunewise.train.lora import LoRALinear, add_lora
 from tunewise.train.objectives import accumulate_gradients, mean_loss, trained_logprobs
 from tunewise.train.spec import TrainSpec
-
-
-def examples(number: int, seed: int = 0) -> list[TokenizedExample]:
-    generator = torch.Generator().manual_seed(seed)
-    lengths = torch.randint(4, 30, (number,), generator=generator).tolist()
-    return [
-        TokenizedExample(torch.randint(2, 258, (n,), generator=generator).tolist(), [i > 2 for i in range(n)])
-        for n in lengths
-    ]
+from tunewise.train.tuning import FullTuning, LoRATuning, Tuning
 
 
 def gradients(rows: list[TokenizedExample], micro_batch_tokens: int) -> tuple[float, dict[str, torch.Tensor]]:
@@ -84,55 +76,83 @@ def test_lora_is_on_every_linear_layer_but_the_head() -> None:
     }  # fmt: skip
 
 
+def train_lora(
+    rows: list[TokenizedExample], validation: list[TokenizedExample], spec: TrainSpec
+) -> tuple[Tuning, TrainingResult]:
+    resolved = spec.resolve(len(rows))
+    tuning = LoRATuning(make_loaded(), resolved)
+    return tuning, train_weights(tuning, rows, validation, resolved)
+
+
 def test_training_lowers_the_loss_and_repeats_exactly() -> None:
     spec = TrainSpec(epochs=4, batch_size=4, learning_rate=5e-3, seed=3)
-    first = train_lora(make_model(), examples(8), examples(8), spec, SilentProgress())
-    again = train_lora(make_model(), examples(8), examples(8), spec, SilentProgress())
-    assert first.metrics[-1].train_loss < 0.8 * first.metrics[0].train_loss
-    for name, (a, b) in first.layers.items():
-        assert torch.equal(a, again.layers[name][0])
-        assert torch.equal(b, again.layers[name][1])
+    first, result = train_lora(examples(8), examples(8), spec)
+    again, _ = train_lora(examples(8), examples(8), spec)
+    assert result.metrics[-1].train_loss < 0.8 * result.metrics[0].train_loss
+    for name, weight in first.weights.items():
+        assert torch.equal(weight, again.weights[name])
 
 
 def test_another_seed_trains_another_adapter() -> None:
-    runs = [
-        train_lora(make_model(), examples(8), examples(4), TrainSpec(epochs=1, seed=seed), SilentProgress())
-        for seed in (0, 1)
-    ]
-    name = next(iter(runs[0].layers))
-    assert not torch.equal(runs[0].layers[name][0], runs[1].layers[name][0])
+    one, other = (
+        train_lora(examples(8), examples(4), TrainSpec(epochs=1, seed=seed))[0].weights for seed in (0, 1)
+    )
+    name = next(iter(one))
+    assert not torch.equal(one[name], other[name])
 
 
-def test_the_checkpoint_with_the_lowest_validation_loss_is_kept() -> None:
+def test_dropout_follows_the_seed_and_spares_validation() -> None:
+    spec = TrainSpec(epochs=2, batch_size=4, learning_rate=5e-3)
+    plain, _ = train_lora(examples(8), examples(4), spec)
+    dropped, result = train_lora(examples(8), examples(4), spec.model_copy(update={"dropout": 0.3}))
+    again, _ = train_lora(examples(8), examples(4), spec.model_copy(update={"dropout": 0.3}))
+    name = next(iter(plain.weights))
+    assert not torch.equal(plain.weights[name], dropped.weights[name])
+    assert torch.equal(dropped.weights[name], again.weights[name])
+    assert mean_loss(dropped.model, examples(4), 4096) == result.best_loss
+
+
+def test_the_weights_with_the_lowest_validation_loss_are_kept() -> None:
     # A rate this high overfits the four rows, so that validation gets worse again.
-    spec = TrainSpec(epochs=12, batch_size=4, learning_rate=3e-2, validations=12)
-    result = train_lora(make_model(), examples(4), examples(6, seed=9), spec, SilentProgress())
+    spec = TrainSpec(epochs=12, batch_size=4, learning_rate=3e-2, validations=12, patience=12)
+    tuning, result = train_lora(examples(4), rows := examples(6, seed=9), spec)
     losses = {m.step: m.validation_loss for m in result.metrics if m.validation_loss is not None}
     assert result.best_loss == min(losses.values())
     assert losses[result.best_step] == result.best_loss
     assert result.best_step < max(losses)
-
-
-def test_the_model_is_left_with_the_weights_that_are_kept() -> None:
-    spec = TrainSpec(epochs=12, batch_size=4, learning_rate=3e-2, validations=12)
-    model, rows = make_model(), examples(6, seed=9)
-    result = train_lora(model, examples(4), rows, spec, SilentProgress())
-    assert result.best_step < len(result.metrics)
-    assert mean_loss(model, rows, spec.micro_batch_tokens) == result.best_loss
-    logprobs = [logprob for row in trained_logprobs(model, rows, 40) for logprob in row]
+    assert mean_loss(tuning.model, rows, spec.micro_batch_tokens) == result.best_loss
+    logprobs = [logprob for row in trained_logprobs(tuning.model, rows, 40) for logprob in row]
     assert -sum(logprobs) / len(logprobs) == pytest.approx(result.best_loss, rel=1e-5)
-    assert [len(row) for row in trained_logprobs(model, rows, 40)] == [sum(row.trained) for row in rows]
+    assert [len(row) for row in trained_logprobs(tuning.model, rows, 40)] == [sum(r.trained) for r in rows]
 
 
-def test_a_loss_that_is_no_number_stops_the_run() -> None:
-    model = make_model()
-    model.model.embed_tokens.weight.data[5:].fill_(float("nan"))
-    with pytest.raises(TrainingError, match="step 1"):
-        train_lora(model, examples(4), examples(2), TrainSpec(), SilentProgress())
+def test_training_stops_early_when_validation_gets_no_better() -> None:
+    spec = TrainSpec(epochs=12, batch_size=4, learning_rate=3e-2, validations=12, patience=2)
+    _, result = train_lora(examples(4), examples(6, seed=9), spec)
+    assert len(result.metrics) == result.best_step + 2 < 12
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_rate() -> None:
+    spec = TrainSpec().resolve(4)
+    loaded = make_loaded()
+    loaded.model.model.embed_tokens.weight.data[5:].fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"nan at step 1: lower the learning rate \(0.00"):
+        train_weights(LoRATuning(loaded, spec), examples(4), examples(2), spec)
+
+
+def test_all_weights_are_trained_and_tied_ones_stay_tied() -> None:
+    spec = TrainSpec(tuning="full", epochs=4, batch_size=4, learning_rate=5e-3).resolve(8)
+    tuning = FullTuning(make_loaded())
+    before = {name: weight.detach().clone() for name, weight in tuning.weights.items()}
+    result = train_weights(tuning, examples(8), examples(8), spec)
+    assert result.metrics[-1].train_loss < 0.8 * result.metrics[0].train_loss
+    assert all(not torch.equal(weight, before[name]) for name, weight in tuning.weights.items())
+    model = tuning.model
+    assert model.get_output_embeddings().weight is model.get_input_embeddings().weight
 
 
 def test_every_epoch_visits_every_example_once_in_an_order_of_its_own() -> None:
-    batches = order_batches(10, TrainSpec(epochs=2, batch_size=4))
+    batches = order_batches(10, TrainSpec(epochs=2, batch_size=4).resolve(10))
     assert [len(batch) for batch in batches] == [4, 4, 2, 4, 4, 2]
     epochs = [[i for batch in half for i in batch] for half in (batches[:3], batches[3:])]
     assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
@@ -146,6 +166,16 @@ def test_the_rate_climbs_to_its_peak_and_falls_to_nearly_nothing() -> None:
     assert rates[10:] == sorted(rates[10:], reverse=True)
     assert 0 < rates[-1] < 0.02
     assert [schedule(step, 1, 0.0) for step in (1,)] == [1.0]
+
+
+def test_the_schedules_share_the_warm_up_and_part_after_it() -> None:
+    for name in ("linear", "cosine", "constant"):
+        assert [schedule(step, 100, 0.1, name) for step in range(1, 11)] == [i / 10 for i in range(1, 11)]
+    cosine = [schedule(step, 100, 0.0, "cosine") for step in range(1, 101)]
+    assert cosine == sorted(cosine, reverse=True)
+    assert cosine[50] == pytest.approx(0.5)
+    assert 0 < cosine[-1] < 0.001
+    assert {schedule(step, 100, 0.1, "constant") for step in range(10, 101)} == {1.0}
 
 
 def test_validation_always_follows_the_last_step() -> None:
