@@ -14,6 +14,8 @@ import torch
 from results_page import write_page
 from tunewise.store.files import write_json
 
+RESULTS = Path(__file__).parent / "results"
+
 
 @dataclass(frozen=True)
 class Figure:
@@ -39,7 +41,7 @@ def write_results(name: str, figures: list[Figure]) -> Path:
         "system": platform.system(),
         "torch": version("torch"),
     }
-    path = Path(__file__).parent / "results" / f"{name}.json"
+    path = RESULTS / f"{name}.json"
     date = time.strftime("%Y-%m-%d")
     write_json(path, {"machine": machine, "date": date, "figures": [asdict(figure) for figure in figures]})
     write_page()
