@@ -27,7 +27,7 @@ from tunewise.models.base import BaseModel, find_base, load_base
 from tunewise.progress import SilentProgress
 from tunewise.records import Example
 from tunewise.train.loop import train_lora
-from tunewise.train.rows import tokenize
+from tunewise.train.rows import encode_rows, training_template
 from tunewise.train.spec import TrainSpec
 
 PRICES = Path(__file__).parents[1] / "examples" / "prices.jsonl"
@@ -37,8 +37,7 @@ TARGET_RATIO = 2.0
 def ours(base: BaseModel, examples: list[Example], spec: TrainSpec) -> tuple[float, float]:
     """(examples per second, mean training loss) of tunewise's loop."""
     loaded = load_base(base)
-    bare = ChatTemplate(loaded.tokenizer, ChatTemplate(loaded.tokenizer).without_default_system())
-    rows = tokenize(bare, examples, spec.max_tokens, PRICES)
+    rows = encode_rows(training_template(loaded.tokenizer), examples, spec, PRICES).rows
     result = train_lora(loaded.model, rows, rows[:1], spec, SilentProgress())
     losses = [metrics.train_loss for metrics in result.metrics]
     return len(examples) / result.seconds, sum(losses) / len(losses)
@@ -114,7 +113,7 @@ def main() -> None:
     base = find_base()
     split = split_examples(read_dataset(PRICES).examples, seed=0, path=PRICES)
     examples = list(split.train[: arguments.examples])
-    spec = TrainSpec(epochs=1, batch_size=16, validations=1)
+    spec = TrainSpec(epochs=1, batch_size=16, validations=1, instruction_share=0.0)
     speeds: dict[str, list[float]] = {"tunewise": [], "trl": []}
     for repeat in range(arguments.repeats):
         for name, train in (("tunewise", ours), ("trl", trl)):
