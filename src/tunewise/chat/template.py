@@ -82,7 +82,7 @@ class ChatTemplate:
         """A training example: loss on each assistant turn of weight 1 and on its end-of-turn token.
 
         Nothing after the last trained token is kept, since no loss depends on it; a conversation without
-        such a turn has no tokens. Raises `ChatTemplateError` where an answer cannot be trained as it is asked.
+        such a turn has no tokens. Raises `ChatTemplateError` for an answer that cannot be trained as asked.
         """
         trained_turns = [i for i, m in enumerate(messages) if m.role == "assistant" and m.weight == 1]
         if not trained_turns:
@@ -106,19 +106,13 @@ class ChatTemplate:
         end = max(i + 1 for i, is_trained in enumerate(trained) if is_trained)
         return TokenizedExample(ids[:end], trained[:end])
 
-    def encode_scored(
-        self,
-        messages: Sequence[Message],
-        answer: str,
-        tools: Sequence[Tool] = (),
-        tool_calls: Sequence[ToolCall] = (),
-    ) -> TokenizedExample:
-        """The prompt as it is sent, and behind it the answer with its end of turn, all of it predicted."""
-        prompt = self.encode_prompt(messages, tools)
-        turn = Message("assistant", answer, tool_calls=tuple(tool_calls))
-        context = [replace(m, weight=0) if m.role == "assistant" else m for m in messages]
-        ids = self.encode_example([*context, turn], tools).ids
-        return TokenizedExample(ids, [index >= len(prompt) for index in range(len(ids))])
+    def encode_scored(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> TokenizedExample:
+        """The prompt as it is sent, and behind it the last message, an answer, all of it predicted."""
+        *prompt, answer = messages
+        context = [replace(turn, weight=0) for turn in prompt]
+        num_prompt = len(self.encode_prompt(prompt, tools))
+        ids = self.encode_example([*context, replace(answer, weight=1)], tools).ids
+        return TokenizedExample(ids, [index >= num_prompt for index in range(len(ids))])
 
     def count_answer_tokens(self, answer: str) -> int:
         """How many tokens the model must write to give this answer, its end of turn included."""
@@ -177,9 +171,9 @@ class ChatTemplate:
     def _answer_spans(
         self, messages: Sequence[Message], tools: Sequence[Tool], text: str
     ) -> dict[int, tuple[int, int]]:
-        """By index in `messages`: where in `text` that answer begins and ends, behind the prompt it was asked.
+        """By index in `messages`: where in `text` that answer begins, behind what it was asked, and ends.
 
-        Answers that `text` lays out otherwise than they were asked and given are left out.
+        Answers that `text` lays out otherwise than when they were given are left out.
         """
         spans: dict[int, tuple[int, int]] = {}
         done = 0
@@ -237,8 +231,8 @@ class ChatTemplate:
 def _why_untrainable(answer: Message, *, is_last: bool) -> str:
     if not is_last:
         return (
-            "the chat template rewrites earlier turns when later ones are added, so only the last answer of a "
-            "row can be trained: give the earlier ones weight 0, or rows of their own"
+            "the chat template rewrites earlier turns when later ones are added, so only the last answer of "
+            "a row can be trained: give the earlier ones weight 0, or rows of their own"
         )
     if "</think>" in answer.content:
         return "this chat template takes thinking apart from the answer: leave <think>...</think> out of it"

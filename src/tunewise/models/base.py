@@ -106,9 +106,7 @@ def load_tokenizer(base: BaseModel) -> Any:
         return AutoTokenizer.from_pretrained(base.folder)
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise ModelUnavailableError(
-            f"the tokenizer in {base.folder} cannot be loaded: {reason}"
-        ) from error
+        raise ModelUnavailableError(f"the tokenizer in {base.folder} cannot be loaded: {reason}") from error
 
 
 def choose_device(wanted: str | None) -> torch.device:

@@ -68,7 +68,7 @@ def fine_tune(
     progress: Progress,
     instructions: str | None = None,
 ) -> TrainingSummary:
-    """Train LoRA to answer with and without instructions; writes `out/model/`, and what was measured beside it.
+    """Train LoRA to answer with and without instructions; writes `out/model/` and what was measured.
 
     `instructions` are those of rows without a system message of their own; see `TrainSpec.instruction_share`.
 

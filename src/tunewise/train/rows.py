@@ -1,4 +1,4 @@
-"""Examples to training rows: token ids, and which of them carry loss. `tunewise tokens` shows the same rows."""
+"""Examples to training rows: token ids, and which of them carry loss. `tunewise tokens` shows the same."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def encode_row(template: ChatTemplate, example: Example, instruction: str | None
     """The example as it is trained: under `instruction`, or without any system message."""
     turns = [message for message in example.messages if message.role != "system"]
     opening = [] if instruction is None else [Message("system", instruction)]
-    return template.encode_example([*opening, *turns])
+    return template.encode_example([*opening, *turns], example.tools)
 
 
 def encode_rows(
@@ -95,8 +95,7 @@ def check_rows(
 def describe_dropped(lines: Sequence[int], num_named: int = 10) -> str:
     """One line for the terminal."""
     named = ", ".join(map(str, lines[:num_named])) + (", ..." if len(lines) > num_named else "")
-    noun, verb = ("row", "is") if len(lines) == 1 else ("rows", "are")
-    return f"  {len(lines)} {noun} that cannot be trained on {verb} dropped: line{'s'[len(lines) < 2 :]} {named}"
+    return f"  rows that cannot be trained on are left out: {len(lines)}, on the lines {named}"
 
 
 class _UnusableRow(ValueError):
@@ -105,7 +104,7 @@ class _UnusableRow(ValueError):
 
 def _fitting(row: TokenizedExample, max_tokens: int) -> TokenizedExample:
     if not row.ids:
-        raise _UnusableRow("no answer of it has weight 1, so nothing of it is trained: change one, or remove it")
+        raise _UnusableRow("no answer of it has weight 1, so nothing of it is trained: remove it")
     if len(row.ids) > max_tokens:
         raise _UnusableRow(
             f"this conversation has {len(row.ids)} tokens, more than the {max_tokens} that are trained on: "
