@@ -109,7 +109,7 @@ BAD_MESSAGES = {
         USER,
         {**ASSISTANT, "function_call": {"name": "f"}},
     ],
-    "messages[0] has 'name': only role, content and weight": [{**USER, "name": "ann"}, ASSISTANT],
+    "messages[0] has 'name': only role, content, weight, tool_calls": [{**USER, "name": "ann"}, ASSISTANT],
     "messages[0] has a list as content": [{"role": "user", "content": [{"type": "text"}]}, ASSISTANT],
     "messages[1] has the content null": [USER, {"role": "assistant", "content": None}],
     "messages[1] has the content 2000": [USER, {"role": "assistant", "content": 2000}],
