@@ -39,7 +39,7 @@ class Scorer(Protocol):
     """Says what a model makes of an answer that is given to it, behind the turns that it answers."""
 
     def score(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[float]:
-        """Natural-log probabilities of the tokens of the last of `messages`: an answer, and its end of turn."""
+        """Natural-log probabilities of the tokens of an answer, the last of `messages`, and its end."""
 
     def token_ids(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """The prompt's ids, as they are sent to be answered, and behind them those that `score` scores."""
