@@ -14,6 +14,7 @@ from typing import Any
 
 from tunewise.data.dataset import Dataset
 from tunewise.data.split import ASSUMED_DISCORDANCE, Split, detectable_difference
+from tunewise.decide.compare import saved_per_call
 from tunewise.decide.reasons import NOT_PARITY
 from tunewise.evaluate.runner import Decoding, ScoredRun
 from tunewise.evaluate.selection import PromptChoice
@@ -176,6 +177,7 @@ def write_run_files(
 def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) -> dict[str, Any]:
     """What it would take to do the run again, and what it took to do it."""
     split, spec = evidence.split, evidence.spec
+    saved = saved_per_call(evidence.runs, evidence.choice.best, settings.hourly_price)
     return {
         "command": sys.argv,
         "data": {
@@ -199,6 +201,7 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
         "prompting": asdict(evidence.choice),
         "training": asdict(evidence.training) if evidence.training else None,
         "parity": asdict(evidence.parity) if evidence.parity else None,
+        "saved_per_call": asdict(saved) if saved else None,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in _RECORDED_VERSIONS},
