@@ -136,10 +136,12 @@ class ChatTemplate:
         opening, first_turn = self._default_system_block()
         if not first_turn:
             return self.source
+        # Asked before the template runs: some take the system message off `messages`, which llama.cpp keeps.
         return (
+            "{%- set opens_with_user = messages[0]['role'] == 'user' and not tools -%}"
             "{%- set with_default %}" + self.source + "{% endset -%}"
             f"{{%- set first_turn = {_jinja_string(first_turn)} -%}}"
-            "{%- if messages[0]['role'] == 'user' and not tools -%}"
+            "{%- if opens_with_user -%}"
             f"{{{{- {_jinja_string(opening + first_turn)} -}}}}"
             "{{- with_default.split(first_turn)[1:] | join(first_turn) -}}"
             "{%- else -%}{{- with_default -}}{%- endif -%}"

@@ -108,9 +108,7 @@ def test_unusable_rows_are_refused_by_the_first_line_and_their_number(template: 
     assert caught.value.line == 3
     assert "no answer of it has weight 1" in str(caught.value)
     assert "the first of 2 of 3 rows that cannot be trained on" in str(caught.value)
-    with pytest.raises(
-        DataError, match=r"rows\.jsonl:7: this conversation has .* than the 60"
-    ) as caught:
+    with pytest.raises(DataError, match=r"rows\.jsonl:7: this conversation has .* than the 60") as caught:
         encode_rows(template, [EXAMPLES[0], LONG], TrainSpec(max_tokens=60), DATA)
     assert "the first of" not in str(caught.value)
 
