@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +54,7 @@ class TrainingSummary:
     """Step, train_loss, validation_loss (None where it was not measured)."""
     instructed_examples: int = 0
     """Training examples that were trained under their instruction; the others without."""
-    dropped_lines: tuple[int, ...] = ()
+    dropped_lines: list[int] = field(default_factory=list)
     """Lines of the data whose rows were left out of training and validation as unusable."""
 
 
@@ -111,7 +111,7 @@ def fine_tune(
         adapter_sha256=digest,
         curve=[_curve_point(metrics) for metrics in result.metrics],
         instructed_examples=train_side.num_instructed,
-        dropped_lines=tuple(dropped),
+        dropped_lines=dropped,
     )
 
 

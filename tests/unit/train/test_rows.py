@@ -166,7 +166,7 @@ def test_training_says_what_it_dropped_and_validates_as_it_will_be_asked(
     summary = fine_tune(base, [*EXAMPLES[8:12], LONG], validation, spec, out, DATA, said)
     assert (summary.examples, summary.validation_examples) == (4, 3)
     assert summary.instructed_examples == 4
-    assert summary.dropped_lines == (7, 30)
+    assert summary.dropped_lines == [7, 30]
     assert "  rows that cannot be trained on are left out: 2, on the lines 7, 30" in said.lines
     recorded = read_json(out / TOKENS_FILE)["rows"]
     template = training_template(make_tokenizer())
