@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from statistics import fmean
 
 from results_file import Figure, write_results
 from tunewise.approaches.prompted import Prompted, common_instruction
@@ -47,6 +49,22 @@ def scores(base: BaseModel, split: Split, share: float, seed: int) -> tuple[floa
     return without, under
 
 
+def figure_of(share: float, split: Split, measured: Sequence[tuple[float, float]]) -> Figure:
+    """`measured` are the `scores` of each seed."""
+    without, under = (fmean(side) for side in zip(*measured, strict=True))
+    return Figure(
+        figure=f"{share:.0%} of {len(split.train)} training examples under their instruction: exact match "
+        f"on {len(split.test)} without it (peer: with it)",
+        value=round(without, 4),
+        unit="share right",
+        peer=round(under, 4),
+        ratio=round(without / under, 3),
+        target=None,
+        holds=abs(without - under) <= LARGEST_GAP,
+        limited_by="what the model learned; one example is 0.4 points",
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--shares", type=float, nargs="+", default=[0.0, 0.25, 0.5])
@@ -61,21 +79,8 @@ def main() -> None:
         for seed in arguments.seeds:
             measured.append(scores(base, split, share, seed))
             without, under = measured[-1]
-            print(f"share {share:g}, seed {seed}: {without:.3f} without, {under:.3f} with", flush=True)
-        without, under = (sum(side) / len(measured) for side in zip(*measured, strict=True))
-        figures.append(
-            Figure(
-                figure=f"{share:.0%} of {len(split.train)} training examples under their instruction: "
-                f"exact match on {len(split.test)} without it (peer: with it)",
-                value=round(without, 4),
-                unit="share right",
-                peer=round(under, 4),
-                ratio=round(under / without, 3),
-                target=None,
-                holds=abs(without - under) <= LARGEST_GAP,
-                limited_by="what the model learned: one example is 0.4 points, another seed about 1",
-            )
-        )
+            print(f"share {share:g}, seed {seed}: {without:.4f} without, {under:.4f} with", flush=True)
+        figures.append(figure_of(share, split, measured))
     print(f"written to {write_results('instruction_dropout', figures)}")
 
 
