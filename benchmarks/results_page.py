@@ -16,8 +16,8 @@ INTRODUCTION = """\
 # Benchmarks
 
 Made from `benchmarks/results/*.json` by `make bench`, `make bench-serve` and `make bench-instructions`.
-*Ratio* is value over peer, both measured in turns in one run. *Limited by* says what keeps a figure from being
-better.
+*Ratio* is value over peer, both measured in turns in one run. *Limited by* says what keeps a figure from
+being better.
 """
 
 
