@@ -26,7 +26,7 @@ from tunewise.data.split import split_examples
 from tunewise.models.base import BaseModel, find_base, load_base
 from tunewise.records import Example
 from tunewise.train.loop import train_weights
-from tunewise.train.rows import tokenize
+from tunewise.train.rows import encode_rows, training_template
 from tunewise.train.spec import ResolvedSpec, TrainSpec
 from tunewise.train.tuning import LoRATuning
 
@@ -37,8 +37,7 @@ TARGET_RATIO = 2.0
 def ours(base: BaseModel, examples: list[Example], spec: ResolvedSpec) -> tuple[float, float]:
     """(examples per second, mean training loss) of tunewise's loop."""
     loaded = load_base(base)
-    bare = ChatTemplate(loaded.tokenizer, ChatTemplate(loaded.tokenizer).without_default_system())
-    rows = tokenize(bare, examples, spec.max_tokens, PRICES)
+    rows = encode_rows(training_template(loaded.tokenizer), examples, spec, PRICES).rows
     result = train_weights(LoRATuning(loaded, spec), rows, rows[:1], spec)
     losses = [metrics.train_loss for metrics in result.metrics]
     return len(examples) / result.seconds, sum(losses) / len(losses)
@@ -114,7 +113,7 @@ def main() -> None:
     base = find_base()
     split = split_examples(read_dataset(PRICES).examples, seed=0, path=PRICES)
     examples = list(split.train[: arguments.examples])
-    spec = TrainSpec(epochs=1, batch_size=16, validations=1).resolve(len(examples))
+    spec = TrainSpec(epochs=1, batch_size=16, validations=1, instruction_share=0.0).resolve(len(examples))
     speeds: dict[str, list[float]] = {"tunewise": [], "trl": []}
     for repeat in range(arguments.repeats):
         for name, train in (("tunewise", ours), ("trl", trl)):
