@@ -1,7 +1,7 @@
 """The Llama family's forward pass written flat, over the weights of the transformers class.
 
-The engine and training run this one loop. They differ in their layout of attention, and in what stands for the
-linear layers that read the same input: frozen ones with many adapters there, ones that are trained here.
+The engine and training run this one loop. They differ in their layout of attention, and in what stands for
+the linear layers that read the same input: frozen with many adapters in the one, trained in the other.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from tunewise.models.attention import AttentionLayout
 from tunewise.models.fused import gated_silu, rms_norm, rotate
@@ -22,8 +22,8 @@ FLAT_CLASSES = {"LlamaForCausalLM", "MistralForCausalLM", "Qwen2ForCausalLM", "Q
 
 Projection = Callable[[Tensor], Tensor]
 """[T, in_features] to [T, out_features of all members, in their order]."""
-Join = Callable[[Mapping[str, nn.Module]], Projection]
-"""From linear layers that read the same input, by their paths."""
+Join = Callable[[Mapping[str, Any]], Projection]
+"""From linear layers that read the same input, or what stands in their place, by their paths."""
 
 
 def is_flat(model: Any) -> bool:
@@ -94,21 +94,22 @@ class FlatDecoder:
         self, index: int, layer: _Layer, x: Tensor, cos: Tensor, sin: Tensor, layout: AttentionLayout
     ) -> Tensor:
         heads = layer.queries_keys_values(x).view(len(x), -1, self._head_dim)
-        turned, values = heads.split([self._num_heads + self._num_kv_heads, self._num_kv_heads], dim=1)
+        turned, values = torch.split(heads, [self._num_heads + self._num_kv_heads, self._num_kv_heads], dim=1)
         if layer.head_norms is not None:
-            queries, keys = turned.split([self._num_heads, self._num_kv_heads], dim=1)
+            queries, keys = torch.split(turned, [self._num_heads, self._num_kv_heads], dim=1)
             query_norm, key_norm = layer.head_norms
             queries = rms_norm(queries, query_norm, self._epsilon)
             keys = rms_norm(keys, key_norm, self._epsilon)
             turned = torch.cat((queries, keys), dim=1)
-        queries, keys = rotate(turned, cos, sin).split([self._num_heads, self._num_kv_heads], dim=1)
+        turned = rotate(turned, cos, sin)
+        queries, keys = torch.split(turned, [self._num_heads, self._num_kv_heads], dim=1)
         return layout.attend(index, queries, keys, values, self._scaling).reshape(len(x), -1)
 
 
 def _group(layer: Any, path: str, join: Join) -> _Layer:
     attention, network = layer.self_attn, layer.mlp
 
-    def group(parent: str, **members: nn.Module) -> Projection:
+    def group(parent: str, **members: Any) -> Projection:
         return join({f"{path}.{parent}.{name}": member for name, member in members.items()})
 
     normed = hasattr(attention, "q_norm")
