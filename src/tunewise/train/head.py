@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tunewise.train.linear import computing_dtype
+
 LOGITS_AT_ONCE = 2**24
 """64 MiB in fp32: large enough for efficient products, and all the memory that logits take."""
 
@@ -19,7 +21,10 @@ def summed_nll(hidden: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | N
     `hidden` [N, hidden] are final states; `weight` [vocabulary, hidden] and `bias` are the output head's. The
     gradients are made in the forward pass, while the logits are there.
     """
-    loss: Tensor = _SummedNLL.apply(hidden, targets, weight, bias)  # type: ignore[no-untyped-call]
+    dtype = computing_dtype(hidden)
+    loss: Tensor = _SummedNLL.apply(  # type: ignore[no-untyped-call]
+        hidden.to(dtype), targets, weight.to(dtype), bias if bias is None else bias.to(dtype)
+    )
     return loss
 
 

@@ -17,20 +17,28 @@ def project(x: Tensor, layers: Sequence[nn.Module]) -> Tensor:
     A layer is an `nn.Linear`, or a `LoRALinear` on one. What requires no gradient gets none, and nothing is
     kept for the backward pass but the input and what LoRA's A makes of it.
     """
+    x = x.to(computing_dtype(x))
     matrices: list[Tensor | None] = []
     scales: list[float] = []
     dropout = 0.0
     for layer in layers:
         linear: Any = getattr(layer, "base", layer)
         lora: Any = layer if linear is not layer else None
-        matrices += [linear.weight, linear.bias]
-        matrices += [lora.a.to(x.dtype), lora.b.to(x.dtype)] if lora else [None, None]
+        pair = (lora.a, lora.b) if lora else (None, None)
+        matrices += [m if m is None else m.to(x.dtype) for m in (linear.weight, linear.bias, *pair)]
         scales.append(lora.scale if lora else 0.0)
         dropout = max(dropout, getattr(lora, "dropout", 0.0))
     # Only while training, which is when there are gradients; validation is to see all of the input.
     dropped = F.dropout(x, dropout) if dropout and torch.is_grad_enabled() else None
     y: Tensor = _Projection.apply(x, dropped, scales, *matrices)  # type: ignore[no-untyped-call]
     return y
+
+
+def computing_dtype(x: Tensor) -> torch.dtype:
+    """What products of `x` are computed in: its own precision, or autocast's where that is on."""
+    device = x.device.type
+    dtype: torch.dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+    return dtype
 
 
 class _Projection(torch.autograd.Function):

@@ -132,6 +132,20 @@ def test_sharing_beginnings_changes_nothing(name: str, tuning: str) -> None:
         assert_same(trained, expected, 1e-10)
 
 
+def test_weights_in_fp32_can_be_computed_in_bf16() -> None:
+    """As on a GPU when all weights are trained."""
+    model, expected = make("llama, tied head", PACKED_ATTENTION, "full")
+    reference = accumulate_gradients(model.float(), rows(), 10_000)
+    model, trained = make("llama, tied head", PACKED_ATTENTION, "full")
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = accumulate_gradients(model.float(), rows(), 10_000)
+    assert loss == pytest.approx(reference, rel=2e-2)
+    assert loss != pytest.approx(reference, rel=1e-5)
+    for name, parameter in trained.items():
+        assert parameter.grad.dtype == torch.float32
+        assert torch.cosine_similarity(parameter.grad.flatten(), expected[name].grad.flatten(), 0) > 0.98
+
+
 def test_what_is_not_trained_gets_no_gradient() -> None:
     model, trained = make("llama, tied head", PACKED_ATTENTION, "lora")
     accumulate_gradients(model, rows(), 10_000)
