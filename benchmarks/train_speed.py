@@ -135,7 +135,7 @@ def print_memory_of(base: BaseModel, name: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, help="folder with price_json.jsonl, tweet_sentiment.jsonl, ...")
+    parser.add_argument("--data", type=Path, help="folder with tweet_sentiment.jsonl, us_address_json.jsonl")
     parser.add_argument("--examples", type=int, default=64, help="examples of each data set")
     parser.add_argument("--batch-size", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=2)

@@ -35,7 +35,7 @@ def list_workloads(tokenizer: Any, folder: Path | None, num_examples: int) -> It
     yield read_workload(
         tokenizer, PRICES, f"examples/prices.jsonl, {with_instruction}", num_examples, 4.0, keep=True
     )
-    for name, target in (("price_json", 4.0), ("tweet_sentiment", 2.5), ("us_address_json", 2.5)):
+    for name, target in (("tweet_sentiment", 2.5), ("us_address_json", 2.5)):
         file = folder / f"{name}.jsonl" if folder else None
         if file is not None and file.is_file():
             yield read_workload(
