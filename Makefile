@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-full test-vllm lint format bench bench-serve bench-instructions clean
+.PHONY: help demo test test-full test-vllm lint format bench-train bench-serve bench-instructions clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -31,7 +31,7 @@ format: $(VENV)/dev ## Let ruff mend what it can.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/bench ## Training speed against TRL, into benchmarks/results/.
+bench-train: $(VENV)/bench ## Training speed against TRL, into benchmarks/results/.
 	$(BIN)/python benchmarks/train_speed.py
 
 bench-serve: $(VENV)/bench ## Serving speed against transformers, llama.cpp and vLLM, into benchmarks/results/.

@@ -156,7 +156,7 @@ def test_a_training_whose_packs_mix_their_rows_fails(
     base: BaseModel, engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        objectives, "PackedLayout", lambda lengths, device: PackedLayout([sum(lengths)], device)
+        objectives, "PackedLayout", lambda lengths, device, parents: PackedLayout([sum(lengths)], device)
     )
     assert_weights_differ(certificate(engine, train(base, tmp_path / "mixed")))
 
