@@ -155,17 +155,18 @@ def main() -> None:
         return
 
     tokenizer = load_base(base).tokenizer
-    examples = arguments.batch_size if arguments.quick else arguments.examples
-    folder = None if arguments.quick else arguments.data
-    figures = []
-    for workload in list_workloads(tokenizer, folder, examples):
-        rounds = 1 if arguments.quick else arguments.rounds
-        figures += measure_workload(base, workload, arguments.batch_size, rounds)
-    if not arguments.quick:
-        figures.append(measure_memory(["--device", arguments.device, "--base", arguments.base]))
+    if arguments.quick:
+        for workload in list_workloads(tokenizer, None, arguments.batch_size):
+            figures = measure_workload(base, workload, arguments.batch_size, rounds=1)
+            print(render_table([vars(figure) for figure in figures]))
+        return
+    figures = [measure_memory(["--device", arguments.device, "--base", arguments.base])]
+    for workload in list_workloads(tokenizer, arguments.data, arguments.examples):
+        figures += measure_workload(base, workload, arguments.batch_size, arguments.rounds)
+        # After each, as all of them take long.
+        results = write_results("train_speed", figures)
     print(render_table([vars(figure) for figure in figures]))
-    if not arguments.quick:
-        print(f"written to {write_results('train_speed', figures)}")
+    print(f"written to {results}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
 
 PRICES = Path(__file__).parents[2] / "examples" / "prices.jsonl"
-VALIDATION_ROWS = 64
+VALIDATION_ROWS = 32
 
 
 @dataclass(frozen=True)
