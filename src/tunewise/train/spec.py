@@ -41,7 +41,7 @@ class TrainSpec(BaseModel):
     instruction_share: float = Field(0.25, ge=0, le=1)
     """Share of the training examples that keep their system message, or get the run's instructions.
 
-    The model is asked without; so it also answers well under its instruction (`docs/log.md`). 0 trains none."""
+    The model is asked without them and should answer as well under them; see `docs/log.md`."""
     micro_batch_tokens: int = Field(4096, ge=1)
     """Tokens computed at once; bounds memory, never changes the loss."""
     validations: int = Field(2, ge=1)
