@@ -1,8 +1,8 @@
 """Whether trainings take what was said before their first step: time within the range, memory not above it.
 
-Trainings of the embedded model on examples/prices.jsonl that differ in the number and order of their examples,
-batch size, rank, tuning, micro-batches and validations, each in a process of its own, as memory is counted by
-process. `value` is the share of trainings that kept to what was said.
+Trainings of the embedded model on examples/prices.jsonl that differ in the number and order of their
+examples, batch size, rank, tuning, micro-batches and validations, each in a process of its own, as memory is
+counted by process. The value is the share of trainings that kept to what was said.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ def time_ratio(score: dict[str, Any], which: str) -> float:
 
 
 def _share(what: str, within: list[bool], ratios: list[float], target: float = TARGET_SHARE) -> Figure:
-    share = sum(within) / len(within)
+    share, median = sum(within) / len(within), statistics.median(ratios)
+    said = "what was said" if target == 1.0 else "the middle of the range"
     return Figure(
         figure=f"{what} ({len(within)} trainings)",
         value=round(share, 3),
@@ -103,8 +104,7 @@ def _share(what: str, within: list[bool], ratios: list[float], target: float = T
         ratio=None,
         target=target,
         holds=share >= target,
-        limited_by=f"took {min(ratios):.2f} to {max(ratios):.2f} times (median {statistics.median(ratios):.2f}) "
-        + ("what was said" if target == 1.0 else "the middle of the range"),
+        limited_by=f"took {min(ratios):.2f} to {max(ratios):.2f} times (median {median:.2f}) {said}",
     )
 
 
