@@ -24,6 +24,15 @@ class Progress(Protocol):
         """A context manager around one long step of `total` units."""
 
 
+def describe_seconds(seconds: float) -> str:
+    """A length of time that is not known to the second."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
 class _SilentTask:
     def advance(self, amount: float = 1, note: str = "") -> None:
         """Nobody watches."""

@@ -31,6 +31,8 @@ class Settings:
     hourly_price_is_assumed: bool
     device: str | None
     """`TUNEWISE_DEVICE` (`cpu`, `cuda`, `mps`; default: the best one at hand)."""
+    threads_are_given: bool
+    """Whether `OMP_NUM_THREADS` or `MKL_NUM_THREADS` says how many threads compute; else it is measured."""
     remote_key: str | None = field(repr=False)
     """`TUNEWISE_REMOTE_KEY` (default: none): the key of the remote endpoint. Never shown or stored.
 
@@ -43,6 +45,10 @@ class Settings:
     """`TUNEWISE_VLLM_DTYPE` (`float32`, `bfloat16`; default: what models are trained in on this machine)."""
     vllm_key: str | None = field(repr=False)
     """`TUNEWISE_VLLM_KEY` (default: none): the key of a vLLM server that runs. Never shown or stored."""
+
+    def cost(self, seconds: float) -> float:
+        """The price of `seconds` of this machine, in `currency`."""
+        return seconds / 3600 * self.hourly_price
 
     @property
     def registry(self) -> Path:
@@ -77,6 +83,7 @@ def read_settings(environment: dict[str, str]) -> Settings:
         hourly_price=hourly_price,
         hourly_price_is_assumed=price is None,
         device=environment.get("TUNEWISE_DEVICE") or None,
+        threads_are_given=any(environment.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")),
         remote_key=environment.get("TUNEWISE_REMOTE_KEY", "").strip() or None,
         vllm=environment.get("TUNEWISE_VLLM") or "vllm",
         vllm_precision=cast(Literal["float32", "bfloat16"] | None, precision),

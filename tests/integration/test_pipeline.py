@@ -84,6 +84,11 @@ def test_training_learns(first: tuple[Verdict, Path]) -> None:
     assert len(read_jsonl(first[1] / "metrics.jsonl")) == len(curve)
 
 
+def test_training_takes_no_more_memory_than_was_said(first: tuple[Verdict, Path]) -> None:
+    estimate = read_json(first[1] / "manifest.json")["training"]["estimate"]
+    assert 1e9 < estimate["peak_memory_bytes"] <= estimate["first"]["peak_memory_bytes"]
+
+
 def test_the_model_folder_explains_itself(first: tuple[Verdict, Path]) -> None:
     folder = first[1] / "model"
     assert {path.name for path in folder.iterdir()} == {

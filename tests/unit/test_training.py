@@ -95,6 +95,12 @@ def test_a_model_comes_out_registered_certified_and_ready_to_be_asked(
     assert manifest["split"] == {"train": 35, "validation": 5, "groups": 40}
     assert manifest["spec"]["training"]["alpha"] == 8.0
     assert len(read_jsonl(out / "metrics.jsonl")) == manifest["training"]["steps"] == 10
+    estimate = manifest["training"]["estimate"]
+    assert estimate["memory_within"]
+    assert estimate["first"]["currency"] == settings.currency
+    assert estimate["seconds"] == manifest["training"]["seconds"]
+    assert manifest["training"]["threads"] == torch.get_num_threads()
+    assert manifest["training"]["precision"] == "float32"
     assert not (out / "checkpoints").exists()
     run = Registry(settings.registry).run(str(out))
     assert (run.status, run.model) == ("done", record.id)

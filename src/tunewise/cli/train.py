@@ -66,7 +66,8 @@ def train(
         bool, typer.Option("--tensorboard", help="Write TensorBoard's events into OUT/tensorboard.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print the model's record; progress stays on stderr.")
+        bool,
+        typer.Option("--json", help="Print the model's record and its estimate; progress stays on stderr."),
     ] = False,
 ) -> None:
     """Train a model on DATA and register it.
@@ -108,7 +109,7 @@ def train(
 
         watches.append(TensorBoardWatch(folder / "tensorboard"))
     record = tune(task, folder, RichProgress(), watches=watches)
-    _show(record, task, as_json=as_json)
+    _show(record, task, folder, as_json=as_json)
 
 
 def _find_start(name: str | None, base: str | None) -> tuple[str, str | None]:
@@ -127,11 +128,13 @@ def _find_start(name: str | None, base: str | None) -> tuple[str, str | None]:
     return model.base, str(model_folder(model))
 
 
-def _show(record: ModelRecord, task: TuneSpec, *, as_json: bool) -> None:
+def _show(record: ModelRecord, task: TuneSpec, folder: Path, *, as_json: bool) -> None:
     from tunewise.cli.output import print_json
+    from tunewise.store.files import read_json
 
     if as_json:
-        print_json(asdict(record))
+        training = read_json(folder / "manifest.json")["training"]
+        print_json(asdict(record) | {"estimate": training["estimate"]})
         return
     typer.echo(f"\nmodel:   {record.id} ({record.state}: {record.state_reason})")
     typer.echo(f"files:   {record.path}")

@@ -19,6 +19,7 @@ from tunewise.records import Example, RowTokens, TrainedTokens
 from tunewise.settings import Settings, get_settings
 from tunewise.store.files import read_json, sha256_of_file, write_json, write_text
 from tunewise.train.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
+from tunewise.train.estimate import EstimateWatch
 from tunewise.train.loop import train_weights
 from tunewise.train.objectives import trained_logprobs
 from tunewise.train.rows import (
@@ -29,6 +30,7 @@ from tunewise.train.rows import (
     training_template,
 )
 from tunewise.train.spec import ResolvedSpec, TrainSpec
+from tunewise.train.threads import choose_threads
 from tunewise.train.tuning import Tuning, open_tuning
 from tunewise.train.watch import MetricsFile, ProgressWatch, StepMetrics, Watch
 
@@ -59,6 +61,12 @@ class TrainingSummary:
     micro_batch_tokens: int
     """Fewer than the spec asks for where memory did not suffice: then only the same memory gives the same
     bytes."""
+    threads: int
+    """Of the processor; another number may round sums otherwise."""
+    precision: str
+    """Of the computation: `float32`, `bfloat16`."""
+    estimate: dict[str, Any] | None
+    """What was said of the training, or of what was left of it, and what came true: a `ScoredEstimate`."""
     curve: list[dict[str, Any]]
     """Step, train_loss, validation_loss (None where it was not measured)."""
     instructed_examples: int = 0
@@ -95,15 +103,21 @@ def fine_tune(
     train_side, validation_side = _encode(template, train, validation, spec, data, instructions, progress)
     identity = {**resolved.identity(), "rows": _hash_rows([*train_side.rows, *validation_side.rows])}
     checkpoints = Checkpoints(out / CHECKPOINTS_FOLDER, identity, spec.checkpoint_seconds)
+    estimates = EstimateWatch(tuning, train_side.rows, validation_side.rows, resolved, progress, settings)
     all_watches: tuple[Watch, ...] = (
         MetricsFile(out / METRICS_FILE),
-        ProgressWatch(progress, settings),
+        estimates,
+        ProgressWatch(progress, settings, estimates.seconds_left),
         *watches,
     )
+    threads = choose_threads(tuning.model, settings)
     try:
         result = train_weights(
-            tuning, train_side.rows, validation_side.rows, resolved, all_watches, checkpoints
+            tuning, train_side.rows, validation_side.rows, resolved, all_watches, checkpoints, threads
         )
+        scored = estimates.score()
+        if scored is not None:
+            progress.say(scored.describe())
         digest = _write_model(out / MODEL_FOLDER, tuning, template)
         rows = tuple(_record_tokens(tuning, validation_side, resolved))
         write_json(out / TOKENS_FILE, asdict(TrainedTokens(_precision(loaded, resolved), rows)))
@@ -132,6 +146,9 @@ def fine_tune(
         validation_loss=result.best_loss,
         weights_sha256=digest,
         micro_batch_tokens=result.micro_batch_tokens,
+        threads=result.threads,
+        precision=_precision(loaded, resolved),
+        estimate=asdict(scored) if scored else None,
         curve=[_curve_point(metrics) for metrics in result.metrics],
         instructed_examples=train_side.num_instructed,
         dropped_lines=sorted([*train_side.dropped_lines, *validation_side.dropped_lines]),

@@ -35,6 +35,8 @@ class TrainingResult:
     seconds: float
     micro_batch_tokens: int
     """Fewer than the spec asks for where memory did not suffice; then the bytes may differ elsewhere."""
+    threads: int
+    """Of the processor."""
 
 
 def train_weights(
@@ -44,9 +46,11 @@ def train_weights(
     spec: ResolvedSpec,
     watches: Sequence[Watch] = (),
     checkpoints: Checkpoints | None = None,
+    threads: int | None = None,
 ) -> TrainingResult:
     """Train `tuning.weights` in place, going on from the newest checkpoint where there is one.
 
+    Computes on `threads` (None is torch's own number), or on as many as it did before an interruption.
     Leaves the model with the weights that are kept, which need not be those of the last step.
     Raises `TrainingError` when the loss stops being a number, and KeyboardInterrupt, after the step in hand
     and a checkpoint, when the process is asked to stop.
@@ -56,17 +60,18 @@ def train_weights(
         weights.values(), lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True
     )
     state = checkpoints.restore(weights, optimizer) if checkpoints else None
-    state = state or TrainState(spec.micro_batch_tokens, torch.get_num_threads())
-    torch.set_num_threads(state.threads)
+    state = state or TrainState(spec.micro_batch_tokens, threads or torch.get_num_threads())
     batches = order_batches(len(train), spec)
     validate_after = validation_steps(len(batches), spec.validations)
-    started = time.perf_counter() - state.seconds
 
     with ExitStack() as stack:
+        stack.callback(torch.set_num_threads, torch.get_num_threads())
+        torch.set_num_threads(state.threads)
         for watch in watches:
             stack.callback(watch.on_end)
             watch.on_start(len(batches), state.metrics)
         interrupts = stack.enter_context(deferred_interrupts())
+        started = time.perf_counter() - state.seconds
         for step, batch in enumerate(batches[state.step :], start=state.step + 1):
             if state.stale_validations >= spec.patience:
                 break
@@ -114,6 +119,7 @@ def train_weights(
         state.tokens,
         state.seconds,
         state.micro_batch_tokens,
+        state.threads,
     )
 
 

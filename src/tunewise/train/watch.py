@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol, TextIO
 
 from tunewise.errors import SpecError
-from tunewise.progress import Progress, Task
+from tunewise.progress import Progress, Task, describe_seconds
 from tunewise.settings import Settings
 from tunewise.store.files import write_jsonl
 
@@ -68,11 +68,14 @@ class MetricsFile:
 
 
 class ProgressWatch:
-    """The bar, or the lines, of `progress`: loss, speed, and what it has cost so far."""
+    """The bar, or the lines, of `progress`: loss, speed, what it has cost so far, and the time left."""
 
-    def __init__(self, progress: Progress, settings: Settings) -> None:
+    def __init__(
+        self, progress: Progress, settings: Settings, seconds_left: Callable[[], float] | None = None
+    ) -> None:
         self._progress = progress
         self._settings = settings
+        self._seconds_left = seconds_left
         self._open = ExitStack()
         self._task: Task | None = None
 
@@ -86,11 +89,12 @@ class ProgressWatch:
     def on_step(self, metrics: StepMetrics) -> None:
         """Move the bar."""
         assert self._task is not None
-        cost = metrics.seconds / 3600 * self._settings.hourly_price
+        cost = self._settings.cost(metrics.seconds)
+        left = f", {describe_seconds(self._seconds_left())} left" if self._seconds_left else ""
         self._task.advance(
             1,
             f"loss {metrics.train_loss:.3f}, {metrics.tokens / metrics.seconds:.0f} tokens/s, "
-            f"{cost:.4f} {self._settings.currency}",
+            f"{cost:.4f} {self._settings.currency}{left}",
         )
 
     def on_end(self) -> None:

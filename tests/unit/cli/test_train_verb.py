@@ -51,6 +51,9 @@ def test_the_model_it_names_can_be_asked_listed_and_gone_on_from(folder: Path) -
     assert result.exit_code == 0, result.stderr
     record = json.loads(result.stdout)
     assert record["state"] == "candidate"
+    assert record["estimate"]["first"]["tokens"] > 0
+    said = [line for line in result.stderr.splitlines() if line.startswith(("estimate: ", "it took "))]
+    assert len(said) == 2
     assert tunewise("chat", record["id"], "after 7?", "--max-tokens", "3").exit_code == 0
     assert record["id"] in tunewise("models", "list").stdout
     [run] = json.loads(tunewise("runs", "list", "--json").stdout)

@@ -86,6 +86,17 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
         assert torch.equal(weight, resumed.weights[name]), name
 
 
+def test_it_goes_on_with_as_many_threads_as_it_began_with(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    kept = Checkpoints(tmp_path, IDENTITY, 0)
+    rows, validation = make_token_rows(10), make_token_rows(4, seed=9)
+    with pytest.raises(KeyboardInterrupt):
+        train_weights(open_tuning(SPEC), rows, validation, SPEC, [StopAt(3)], kept, before + 1)
+    resumed = train_weights(open_tuning(SPEC), rows, validation, SPEC, (), kept, before)
+    assert resumed.threads == before + 1
+    assert torch.get_num_threads() == before
+
+
 def test_signals_are_handled_as_before_once_training_is_over(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     train(tmp_path)

@@ -76,6 +76,13 @@ def test_the_bar_goes_on_where_training_does_and_says_what_it_costs() -> None:
     assert terminal.said[-1] == "loss 1.250, 75 tokens/s, 0.0040 EUR"
 
 
+def test_the_bar_says_how_much_time_is_left() -> None:
+    terminal = Terminal()
+    watch = ProgressWatch(terminal, replace(get_settings(), hourly_price=0.0, currency="EUR"), lambda: 130.0)
+    show(watch, STEPS[:1], [])
+    assert terminal.said[-1] == "loss 2.500, 100 tokens/s, 0.0000 EUR, 2 min left"
+
+
 @pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="TensorBoard is not installed")
 def test_tensorboard_reads_what_was_written(tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator

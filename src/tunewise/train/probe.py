@@ -1,0 +1,118 @@
+"""How fast this machine computes this training, and how much memory that takes: tried on its own rows.
+
+Gradients are thrown away; weights, moments and random numbers are as before, so that a training ends with
+the same bytes whether it was tried or not.
+"""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from tunewise.chat.template import TokenizedExample
+from tunewise.train.memory import compute_within_memory
+from tunewise.train.objectives import accumulate_gradients, mean_loss
+from tunewise.train.spec import ResolvedSpec
+from tunewise.train.tuning import Tuning
+from tunewise.train.workload import MicroBatch, Workload
+
+PROBED_SHARE = 0.03
+"""Of the tokens to be trained on, so much is tried for its time, beside what is tried for its memory."""
+MAX_TYPICAL = 3
+"""As many micro-batches of middling size are enough."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """What things take, in seconds."""
+
+    per_trained_token: float
+    """Computed forward and backward."""
+    per_validated_token: float
+    per_update: float
+    """Of the optimiser."""
+
+
+class Probe:
+    """Computes single micro-batches as the loop does."""
+
+    def __init__(self, tuning: Tuning, spec: ResolvedSpec) -> None:
+        self.micro_batch_tokens = spec.micro_batch_tokens
+        """Fewer than the spec asks for where memory did not suffice."""
+        self._tuning = tuning
+        self._spec = spec
+
+    def measure_pace(self, work: Workload) -> Pace:
+        """Try the largest micro-batches, and some typical ones, of what is left."""
+        device = torch.device(self._tuning.model.device)
+        weights = self._tuning.weights.values()
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            validated = {b.num_tokens: self._time(b, mean_loss) for b in _largest(work.validation)}
+            trained = sorted(work.micro_batches, key=lambda batch: batch.num_tokens)
+            # What happens once happens here. It also leaves gradients, beside which the others are computed
+            # as they are in a step.
+            self._time(trained[0], accumulate_gradients)
+            tried = [*_typical(trained), *_largest(trained)]
+            seconds = sum(self._time(batch, accumulate_gradients) for batch in tried)
+            for weight in weights:
+                weight.grad = None
+            return Pace(
+                seconds / sum(batch.num_tokens for batch in tried),
+                sum(validated.values()) / sum(validated),
+                self._time_update(list(weights)),
+            )
+
+    def _time(
+        self, batch: MicroBatch, compute: Callable[[Any, Sequence[TokenizedExample], int], float]
+    ) -> float:
+        def compute_at_most(micro_batch_tokens: int) -> float:
+            with self._tuning.computing():
+                return compute(self._tuning.model, batch.examples, micro_batch_tokens)
+
+        started = time.perf_counter()
+        _, self.micro_batch_tokens = compute_within_memory(
+            compute_at_most, batch.examples, self.micro_batch_tokens
+        )
+        return time.perf_counter() - started
+
+    def _time_update(self, weights: Sequence[nn.Parameter]) -> float:
+        """That of a copy of the largest weight, for all of them."""
+        copy = nn.Parameter(max(weights, key=torch.numel).detach().clone())
+        optimizer = torch.optim.AdamW([copy], lr=0.0, weight_decay=self._spec.weight_decay, fused=True)
+        for _ in range(2):  # The first one makes the moments.
+            copy.grad = torch.zeros_like(copy)
+            started = time.perf_counter()
+            nn.utils.clip_grad_norm_([copy], self._spec.max_gradient_norm)
+            optimizer.step()
+            copy.view(-1)[0].item()  # Waits until an accelerator has done it.
+            seconds = time.perf_counter() - started
+        return seconds * sum(map(torch.numel, weights)) / copy.numel()
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes that this process ever had: on the GPU that it computes on, or else in all."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    unit = 1 if sys.platform == "darwin" else 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+    return peak + torch.mps.driver_allocated_memory() if device.type == "mps" else peak
+
+
+def _largest(micro_batches: Sequence[MicroBatch]) -> list[MicroBatch]:
+    """What takes most memory: by the tokens of hidden states, and by those of logits."""
+    by_tokens = max(micro_batches, key=lambda batch: (batch.num_tokens, batch.num_trained))
+    by_logits = max(micro_batches, key=lambda batch: (batch.num_trained, batch.num_tokens))
+    return [by_tokens] if by_tokens.num_trained == by_logits.num_trained else [by_tokens, by_logits]
+
+
+def _typical(by_size: Sequence[MicroBatch]) -> list[MicroBatch]:
+    """Some, evenly spaced by size, that together are no more than `PROBED_SHARE`."""
+    number = min(int(PROBED_SHARE * len(by_size)), MAX_TYPICAL)
+    return [by_size[len(by_size) * (i + 1) // (number + 1)] for i in range(number)]
