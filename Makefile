@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-full test-vllm lint format bench bench-serve clean
+.PHONY: help demo test test-full test-vllm lint format bench bench-serve bench-estimates clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ bench: $(VENV)/bench ## Training speed against TRL, into benchmarks/results/.
 
 bench-serve: $(VENV)/bench ## Serving speed against transformers, llama.cpp and vLLM, into benchmarks/results/.
 	$(BIN)/python benchmarks/serve_speed.py
+
+bench-estimates: $(VENV)/bench ## Whether trainings take what was estimated, into benchmarks/results/.
+	$(BIN)/python benchmarks/estimates.py
 
 clean: ## Remove .venv and caches; runs stay.
 	rm -rf $(VENV) $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
