@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-full test-vllm lint format bench bench-serve bench-estimates clean
+.PHONY: help demo test test-full test-vllm lint format bench-train bench-serve bench-instructions bench-estimates \
+	clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -31,7 +32,7 @@ format: $(VENV)/dev ## Let ruff mend what it can.
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(VENV)/bench ## Training speed against TRL, into benchmarks/results/.
+bench-train: $(VENV)/bench ## Training speed against TRL, into benchmarks/results/.
 	$(BIN)/python benchmarks/train_speed.py
 
 bench-serve: $(VENV)/bench ## Serving speed against transformers, llama.cpp and vLLM, into benchmarks/results/.
@@ -39,6 +40,9 @@ bench-serve: $(VENV)/bench ## Serving speed against transformers, llama.cpp and 
 
 bench-estimates: $(VENV)/bench ## Whether trainings take what was estimated, into benchmarks/results/.
 	$(BIN)/python benchmarks/estimates.py
+
+bench-instructions: $(VENV)/bench ## How many rows have to keep their instruction, into benchmarks/results/.
+	$(BIN)/python benchmarks/instruction_dropout.py
 
 clean: ## Remove .venv and caches; runs stay.
 	rm -rf $(VENV) $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,8 +15,9 @@ PAGE = BENCHMARKS.parent / "docs" / "benchmarks.md"
 INTRODUCTION = """\
 # Benchmarks
 
-Made from `benchmarks/results/*.json` by `make bench` and `make bench-serve`. *Ratio* is value over peer, both
-measured in turns in one run. *Limited by* says what keeps a figure from being better.
+Made from `benchmarks/results/*.json` by `make bench-train`, `make bench-serve` and `make bench-instructions`.
+*Ratio* is value over peer, both measured in turns in one run. *Limited by* says what keeps a figure from
+being better.
 """
 
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 from tunewise.engines.base import Delta
 from tunewise.errors import ModelNotFoundError, OverloadedError, RequestError
-from tunewise.records import ChatRequest, Completion, Message, TokenLogprob
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob, Tool
 
 
 def _logprobs_of(token: str, num_top: int | None) -> tuple[TokenLogprob, ...]:
@@ -107,11 +107,11 @@ class EchoEngine:
             if text:
                 yield Delta(text)
 
-    def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
-        return [-1.0 for _ in completion.split()]
+    def score(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[float]:
+        return [-1.0 for _ in messages[-1].content.split()]
 
-    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:
-        words = " ".join([*(message.content for message in messages), completion]).split()
+    def token_ids(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        words = " ".join(message.content for message in messages).split()
         return [len(word) for word in words]
 
     def count_tokens(self, model: str, messages: Sequence[Message]) -> int:

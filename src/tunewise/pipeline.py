@@ -38,7 +38,7 @@ from tunewise.train.fine_tune import (
     read_trained_tokens,
     remove_checkpoints,
 )
-from tunewise.train.rows import refuse_long_rows
+from tunewise.train.rows import check_rows
 
 
 def run(
@@ -65,7 +65,7 @@ def run(
         split.test.on_read = lambda read: folder.log_test_read(read.purpose, read.at)
         form = infer_form(example.answer for example in split.train)
         if TUNED in spec.approaches:
-            refuse_long_rows(base, [*split.train, *split.validation], spec.train_spec, spec.data)
+            check_rows(base, split.train, split.validation, spec.train_spec, spec.data)
         engine = opened.enter_context(closing(open_engine(base, name=spec.engine, settings=settings)))
         decoding = choose_decoding(engine, form, split.train)
 
@@ -99,7 +99,7 @@ def run(
             engine.rest()  # Training takes the whole machine.
             return asdict(fine_tune(
                 base, split.train, split.validation, spec.train_spec, out, spec.data, progress,
-                settings=settings,
+                choice.instruction, settings=settings,
             ))  # fmt: skip
 
         training, record, parity = None, None, None

@@ -14,6 +14,7 @@ from typing import Any
 
 from tunewise.data.dataset import Dataset
 from tunewise.data.split import ASSUMED_DISCORDANCE, Split, TrainingSplit, detectable_difference
+from tunewise.decide.compare import saved_per_call
 from tunewise.decide.reasons import NOT_PARITY
 from tunewise.errors import TunewiseError
 from tunewise.evaluate.parity import describe
@@ -225,6 +226,7 @@ def publish_training(
 def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) -> dict[str, Any]:
     """What it would take to do the run again, and what it took to do it."""
     split = evidence.split
+    saved = saved_per_call(evidence.runs, evidence.choice.best, settings.hourly_price)
     manifest = _origin(evidence, folder, settings)
     manifest["split"] |= {
         "test": len(split.test),
@@ -234,6 +236,7 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
     return manifest | {
         "decoding": asdict(evidence.decoding),
         "prompting": asdict(evidence.choice),
+        "saved_per_call": asdict(saved) if saved else None,
         "test_reads": folder.test_reads(),
     }
 

@@ -154,13 +154,14 @@ def test_llama_cpp_makes_the_same_tokens(
 ) -> None:
     user, system = Message("user", text), Message("system", "Be brief.")
     for turns in ([user], [system, user], [user, Message("assistant", "Fine."), user]):
-        assert served.token_ids(tuned.id, turns, text) == engine.token_ids(tuned.id, turns, text)
+        answered = [*turns, Message("assistant", text)]
+        assert served.token_ids(tuned.id, answered) == engine.token_ids(tuned.id, answered)
 
 
 def test_tokens_that_are_half_a_character_are_scored_too(
     tuned: ExportSource, engine: LocalEngine, served: LlamaCpp
 ) -> None:
-    asked = tuned.id, [Message("user", "Write some signs.")], "£ 東 👋🏽 ½"
+    asked = tuned.id, [Message("user", "Write some signs."), Message("assistant", "£ 東 👋🏽 ½")]
     ours, theirs = engine.score(*asked), served.score(*asked)
     assert len(ours) == len(theirs) > 12
     assert theirs == pytest.approx(ours, abs=TOLERANCES["float16"])

@@ -162,7 +162,7 @@ def test_scores_are_those_of_the_local_engine(
 ) -> None:
     for model in (vllm.base_id, "ft:prices"):
         for example in examples[:4]:
-            asked = model, example.turns, example.answer
+            asked = model, (*example.turns, example.messages[-1])
             assert vllm.token_ids(*asked) == local.token_ids(*asked)
             assert vllm.score(*asked) == pytest.approx(local.score(*asked), abs=CLOSE)
     assert vllm.count_answer_tokens("ft:prices", "3 kg") == local.count_answer_tokens("ft:prices", "3 kg")
@@ -241,17 +241,18 @@ def test_a_seed_repeats_an_answer(vllm: VllmEngine) -> None:
 def test_another_adapter_under_the_same_id_gives_other_answers(
     vllm: VllmEngine, local: Engine, run: Run, tmp_path: Path
 ) -> None:
-    question = [Message("user", "1.299,00 EUR incl. VAT, and shipping is free of charge above 50 EUR.")]
+    question = Message("user", "1.299,00 EUR incl. VAT, and shipping is free of charge above 50 EUR.")
+    answered = [question, Message("assistant", "{}")]
     vllm.load("ft:again", run.adapter)
-    before = vllm.score("ft:again", question, "{}")
+    before = vllm.score("ft:again", answered)
     folder = tmp_path / "damped"
     shutil.copytree(run.adapter, folder)
     weights = load_file(folder / "adapter_model.safetensors")
     save_file({name: tensor * 0.5 for name, tensor in weights.items()}, folder / "adapter_model.safetensors")
     for engine in (vllm, local):
         engine.load("ft:again", folder)
-    after = vllm.score("ft:again", question, "{}")
-    assert after == pytest.approx(local.score("ft:again", question, "{}"), abs=CLOSE)
+    after = vllm.score("ft:again", answered)
+    assert after == pytest.approx(local.score("ft:again", answered), abs=CLOSE)
     assert after != pytest.approx(before, abs=0.1)
     vllm.unload("ft:again")
     assert vllm.models() == [vllm.base_id, "ft:prices"]

@@ -31,7 +31,7 @@ class Prompted:
         """The instruction as system message, the shots as earlier turns, and the example's own turns."""
         before = [] if self.instruction is None else [Message("system", self.instruction)]
         for shot in self.shots:
-            before += [*shot.turns, Message("assistant", shot.answer)]
+            before += [*shot.turns, shot.messages[-1]]
         return (*before, *example.turns)
 
 

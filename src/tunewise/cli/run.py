@@ -54,6 +54,10 @@ def run(
             "Default: all."
         ),
     ] = None,
+    unusable_rows: Annotated[
+        Literal["refuse", "drop"],
+        typer.Option(help="What becomes of rows that cannot be trained on, such as those that are too long."),
+    ] = "refuse",
     force: Annotated[
         bool, typer.Option("--force", help="Deploy the tuned model even if it did not win; recorded as such.")
     ] = False,
@@ -70,6 +74,7 @@ def run(
     from tunewise.cli.progress import RichProgress
     from tunewise.models.ids import check_suffix
     from tunewise.run_spec import APPROACHES, RunSpec, parse_approaches
+    from tunewise.train.spec import TrainSpec
 
     spec = RunSpec(
         data=data,
@@ -81,6 +86,7 @@ def run(
         seed=seed,
         approaches=APPROACHES if approaches is None else parse_approaches(approaches),
         force=force,
+        training=TrainSpec(unusable_rows=unusable_rows),
     )
     folder = out or Path("runs") / default_suffix(data)
     verdict = pipeline.run(spec, folder, RichProgress())

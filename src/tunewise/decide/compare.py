@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 
 import numpy as np
 
 from tunewise.decide.costs import cost, cost_per_1000_calls
 from tunewise.decide.measurements import Measurements
+from tunewise.evaluate.metrics import PRIMARY_METRIC
 from tunewise.evaluate.runner import ScoredRun, value_of
 from tunewise.evaluate.stats import PairedGain, paired_gain, score_interval
-from tunewise.records import ApproachResult, ParityCertificate
+from tunewise.records import ApproachResult, ParityCertificate, SavedPerCall
 from tunewise.settings import Settings
 
 TUNED = "fine-tuned"
@@ -48,6 +50,23 @@ def gains_over(
         groups = {s.example_id: s.group for s in runs[name].scores}
         gains[rival] = paired_gain(first, second, groups, np.random.default_rng(seed))
     return gains
+
+
+def saved_per_call(
+    runs: Mapping[str, ScoredRun], best_untrained: str | None, hourly_price: float
+) -> SavedPerCall | None:
+    """What the tuned model saves over the best prompt; None where one of the two was not measured."""
+    if best_untrained is None or not {best_untrained, TUNED} <= runs.keys():
+        return None
+    names = best_untrained, TUNED
+    rival, tuned = (summarise(name, runs[name], PRIMARY_METRIC, hourly_price) for name in names)
+    slower, faster = (fmean(score.latency_ms for score in runs[name].scores) for name in names)
+    return SavedPerCall(
+        rival=best_untrained,
+        input_tokens=rival.input_tokens_per_call - tuned.input_tokens_per_call,
+        milliseconds=slower - faster,
+        money=(rival.cost_per_1000_calls - tuned.cost_per_1000_calls) / 1000,
+    )
 
 
 def compare(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tunewise.records import ChatRequest, Completion, Message, TokenLogprob, ToolCall
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob, Tool, ToolCall
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Answers(Protocol):
 
 
 class Scorer(Protocol):
-    """Says what a model makes of an answer that is given to it."""
+    """Says what a model makes of an answer that is given to it, behind the turns that it answers."""
 
-    def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
-        """Natural-log probabilities of the tokens of `completion` and its end of turn, given `messages`."""
+    def score(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[float]:
+        """Natural-log probabilities of the tokens of an answer, the last of `messages`, and its end."""
 
-    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:
-        """The prompt's ids, as they are sent to be answered, and those that `score` scores behind them."""
+    def token_ids(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        """The prompt's ids, as they are sent to be answered, and behind them those that `score` scores."""
 
 
 class Engine(Scorer, Protocol):

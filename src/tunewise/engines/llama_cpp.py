@@ -17,8 +17,8 @@ from typing import Any, Self
 from urllib.parse import urlsplit
 
 from tunewise.chat.template import ChatTemplateError
-from tunewise.errors import EndpointError, ModelNotFoundError, ModelUnavailableError
-from tunewise.records import Message
+from tunewise.errors import EndpointError, ModelNotFoundError, ModelUnavailableError, RequestError
+from tunewise.records import Message, Tool
 
 _FORCE = 1e9
 """Added to a token's logit, it makes greedy decoding take that token; its reported probability stays."""
@@ -78,14 +78,14 @@ class LlamaCpp:
     ) -> None:
         del self._server
 
-    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:
+    def token_ids(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """See `Scorer`. Raises `ChatTemplateError` where llama.cpp cannot render the messages."""
-        prompt, answer = self._encode(model, messages, completion)
+        prompt, answer = self._encode(model, messages, tools)
         return prompt + answer
 
-    def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
+    def score(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[float]:
         """See `Scorer`. Asks for one token at a time: llama.cpp gives no probabilities for a given text."""
-        ids, answer = self._encode(model, messages, completion)
+        ids, answer = self._encode(model, messages, tools)
         logprobs = []
         for token in answer:
             logprobs.append(self._logprob(ids, token))
@@ -98,13 +98,15 @@ class LlamaCpp:
         return str(text)
 
     def _encode(
-        self, model: str, messages: Sequence[Message], completion: str
+        self, model: str, messages: Sequence[Message], tools: Sequence[Tool]
     ) -> tuple[list[int], list[int]]:
         """The prompt, and behind it the answer up to its end of turn."""
         if model != self.name:
             raise ModelNotFoundError(f"the model {model!r} does not exist")
-        prompt = self._render(messages, answer_next=True)
-        whole = self._render([*messages, Message("assistant", completion)], answer_next=False)
+        if tools:
+            raise RequestError("llama.cpp is asked without functions here", param="tools")
+        prompt = self._render(messages[:-1], answer_next=True)
+        whole = self._render(messages, answer_next=False)
         if not whole.startswith(prompt):
             raise ChatTemplateError("llama.cpp renders a prompt otherwise once it is answered")
         answer = self._tokenize(whole[len(prompt) :], add_special=False)

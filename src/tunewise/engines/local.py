@@ -33,7 +33,7 @@ from tunewise.errors import ModelNotFoundError, OverloadedError, RequestError, T
 from tunewise.models.adapters import Adapter
 from tunewise.models.attention import PackedLayout
 from tunewise.models.base import LoadedModel
-from tunewise.records import ChatRequest, Completion, Message, TokenLogprob
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob, Tool
 
 ADAPTER_BYTES = 2**30
 """Adapters stay in memory up to this."""
@@ -132,9 +132,9 @@ class LocalEngine:
         self._submit(sequences, may_refuse=True)
         return answers
 
-    def score(self, model: str, messages: SequenceOf[Message], completion: str) -> list[float]:
+    def score(self, model: str, messages: SequenceOf[Message], tools: SequenceOf[Tool] = ()) -> list[float]:
         """See `Engine`."""
-        example = self._template(model).encode_scored(messages, completion)
+        example = self._template(model).encode_scored(messages, tools)
         pack = pack_examples([example], self._loaded.device)
         adapter = self._adapter(model)
         with self._model_lock, torch.inference_mode():
@@ -145,9 +145,9 @@ class LocalEngine:
             scores: list[float] = logprobs.gather(1, pack.targets[:, None])[:, 0].tolist()
         return scores
 
-    def token_ids(self, model: str, messages: SequenceOf[Message], completion: str) -> list[int]:
+    def token_ids(self, model: str, messages: SequenceOf[Message], tools: SequenceOf[Tool] = ()) -> list[int]:
         """See `Engine`."""
-        return self._template(model).encode_scored(messages, completion).ids
+        return self._template(model).encode_scored(messages, tools).ids
 
     def count_tokens(self, model: str, messages: SequenceOf[Message]) -> int:
         """See `Engine`."""

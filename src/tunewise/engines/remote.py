@@ -16,7 +16,7 @@ from tunewise.engines.endpoint import Endpoint, Piece, Received, Usage, sampling
 from tunewise.engines.remote_faults import Faults
 from tunewise.engines.remote_spec import RemoteSpec
 from tunewise.errors import RequestError
-from tunewise.records import ChatRequest, Completion, Message, TokenLogprob
+from tunewise.records import ChatRequest, Completion, Message, TokenLogprob, Tool
 
 
 class RemoteEngine:
@@ -50,11 +50,11 @@ class RemoteEngine:
         """See `Endpoint`."""
         return self._endpoint.stream(*requests, whole=whole)
 
-    def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:  # noqa: ARG002
+    def score(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[float]:  # noqa: ARG002
         """Not possible: chat endpoints give no probabilities of a text that they did not write."""
         self._refuse("scores no text that it did not write")
 
-    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:  # noqa: ARG002
+    def token_ids(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:  # noqa: ARG002
         """Not possible: the tokenizer is on the other side."""
         self._refuse("shows no tokens")
 

@@ -24,7 +24,7 @@ from tunewise.engines.vllm_spec import VllmSpec
 from tunewise.errors import EndpointError, ModelUnavailableError, RequestError
 from tunewise.models.adapters import adapter_rank, save_zeros_like
 from tunewise.models.base import BaseModel
-from tunewise.records import ChatRequest, Completion, Message
+from tunewise.records import ChatRequest, Completion, Message, Tool
 
 MAX_RETRIES = 2
 BASE_AS_ADAPTER = "tunewise-base"
@@ -79,9 +79,9 @@ class VllmEngine:
         """See `Endpoint`."""
         return self._connected().stream(*requests, whole=whole)
 
-    def score(self, model: str, messages: Sequence[Message], completion: str) -> list[float]:
+    def score(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[float]:
         """See `Engine`."""
-        example = self._prompts.of(model).encode_scored(messages, completion)
+        example = self._prompts.of(model).encode_scored(messages, tools)
         body = self._dialect.score_body(model, example.ids)
 
         def read(reply: object) -> list[float]:
@@ -89,9 +89,9 @@ class VllmEngine:
 
         return self._connected().call("post", self._dialect.route, read, body)
 
-    def token_ids(self, model: str, messages: Sequence[Message], completion: str) -> list[int]:
+    def token_ids(self, model: str, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """See `Engine`."""
-        return self._prompts.of(model).encode_scored(messages, completion).ids
+        return self._prompts.of(model).encode_scored(messages, tools).ids
 
     def count_tokens(self, model: str, messages: Sequence[Message]) -> int:
         """See `Engine`."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal
 
-from tunewise.data.sources import STRICT_JSON
+from tunewise.data.strict_json import STRICT_JSON
 
 AnswerForm = Literal["json", "text"]
 Json = dict[str, Any] | list[Any]

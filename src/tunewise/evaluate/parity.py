@@ -53,8 +53,9 @@ def serve_row(engine: Scorer, tuned: Approach, example: Example) -> RowTokens:
     try:
         for index, turn in enumerate(turns):
             if turn.role == "assistant" and turn.weight == 1:
-                ids = engine.token_ids(tuned.model, turns[:index], turn.content)
-                logprobs += engine.score(tuned.model, turns[:index], turn.content)
+                asked = tuned.model, turns[: index + 1], example.tools
+                ids = engine.token_ids(*asked)
+                logprobs += engine.score(*asked)
     except ChatTemplateError:
         return RowTokens(example.id, (), ())
     return RowTokens(example.id, tuple(ids), tuple(logprobs))

@@ -11,7 +11,7 @@ from tunewise.approaches.base import Approach, Floor
 from tunewise.engines.base import Engine
 from tunewise.evaluate.metrics import AnswerForm, metrics_for
 from tunewise.progress import Progress
-from tunewise.records import ChatRequest, Completion, Example, Score
+from tunewise.records import ChatRequest, Completion, Example, Score, write_answer
 
 MIN_ANSWER_TOKENS = 20
 """Room beyond the longest training answer, for a rival that wraps its answer in words."""
@@ -70,7 +70,14 @@ def run_approach(
 ) -> ScoredRun:
     """Ask a model about every example, all queued at once, and score what it says."""
     requests = [
-        ChatRequest(approach.model, approach.messages(example), decoding.max_tokens) for example in examples
+        ChatRequest(
+            approach.model,
+            approach.messages(example),
+            decoding.max_tokens,
+            tools=example.tools,
+            parallel_tool_calls=example.parallel_tool_calls,
+        )
+        for example in examples
     ]
     started = time.perf_counter()
     with progress.task(f"testing {approach.name}", len(examples)) as task:
@@ -101,16 +108,16 @@ def _score(
     metrics: Mapping[str, Callable[[str, str], float | None]],
 ) -> Score:
     failed = completion.error is not None
+    answer = write_answer(completion.text, completion.tool_calls)
     return Score(
         approach=approach,
         example_id=example.id,
         group=example.group,
         status="failed" if failed else "answered",
-        answer=completion.error or "" if failed else completion.text,
+        answer=completion.error or "" if failed else answer,
         expected=example.answer,
         metrics={
-            name: None if failed else metric(completion.text, example.answer)
-            for name, metric in metrics.items()
+            name: None if failed else metric(answer, example.answer) for name, metric in metrics.items()
         },
         input_tokens=completion.input_tokens,
         output_tokens=completion.output_tokens,

@@ -21,7 +21,7 @@ from tunewise.export.questions import Questions, choose_questions
 from tunewise.export.source import ExportSource
 from tunewise.models.base import load_base
 from tunewise.progress import Progress, Task
-from tunewise.records import ChatRequest, ParityCertificate, TrainedTokens
+from tunewise.records import ChatRequest, Message, ParityCertificate, TrainedTokens
 
 Outcome = Literal["equal", "tied", "other"]
 
@@ -105,12 +105,12 @@ def compare_answers(
     ours, theirs = (text.rstrip("\ufffd").strip() for text in (ours, theirs))
     if ours == theirs:
         return "equal"
-    asked = [(request.model, request.messages, text) for text in (ours, theirs)]
-    first, second = (engine.token_ids(*question) for question in asked)
+    answered = [(*request.messages, Message("assistant", text)) for text in (ours, theirs)]
+    first, second = (engine.token_ids(request.model, turns) for turns in answered)
     parting = next((i for i, (a, b) in enumerate(zip(first, second, strict=False)) if a != b), None)
     if parting is None:
         return "other"
-    likely, unlikely = (engine.score(*question) for question in asked)
+    likely, unlikely = (engine.score(request.model, turns) for turns in answered)
     at = parting - (len(first) - len(likely))
     return "tied" if likely[at] - unlikely[at] <= 2 * tolerance else "other"
 

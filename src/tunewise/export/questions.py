@@ -63,7 +63,8 @@ def choose_questions(source: ExportSource, engine: Engine) -> Questions:
 
     The expected answers of the examples are the engine's own.
     """
-    rows = validation_rows(source.run) if source.run else ()
+    # llama.cpp is asked in texts, without functions.
+    rows = [row for row in validation_rows(source.run) if not row.tools] if source.run else []
     if not rows:
         return _example_questions(source, engine)
     lengths = [engine.count_answer_tokens(source.id, row.answer) for row in rows[:MOST_ROWS]]

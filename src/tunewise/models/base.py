@@ -114,6 +114,17 @@ def load_base(base: BaseModel, settings: Settings | None = None) -> LoadedModel:
     return LoadedModel(base, model, tokenizer, device)
 
 
+def load_tokenizer(base: BaseModel) -> Any:
+    """The tokenizer alone. Raises `ModelUnavailableError` when it cannot be loaded."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(base.folder)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelUnavailableError(f"the tokenizer in {base.folder} cannot be loaded: {reason}") from error
+
+
 def choose_device(wanted: str | None) -> torch.device:
     """The device asked for, or else a CUDA GPU, Apple's GPU or the CPU, whichever is there first."""
     import torch

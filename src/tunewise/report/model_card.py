@@ -207,7 +207,7 @@ output = model.generate(**prompt, max_new_tokens=256, do_sample=False)
 print(tokenizer.decode(output[0, prompt["input_ids"].shape[1]:], skip_special_tokens=True))
 ```
 {note}
-Ask it the way its examples asked, without a system message: it was trained and tested without one.
+Ask it the way its examples asked, without a system message: that is how it was tested.
 """
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,13 @@ from tunewise.train.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from tunewise.train.estimate import EstimateWatch
 from tunewise.train.loop import train_weights
 from tunewise.train.objectives import trained_logprobs
-from tunewise.train.rows import tokenize
+from tunewise.train.rows import (
+    TrainingRows,
+    describe_dropped,
+    encode_rows,
+    instruction_of,
+    training_template,
+)
 from tunewise.train.spec import ResolvedSpec, TrainSpec
 from tunewise.train.threads import choose_threads
 from tunewise.train.tuning import Tuning, open_tuning
@@ -63,6 +69,10 @@ class TrainingSummary:
     """What was said of the training, or of what was left of it, and what came true: a `ScoredEstimate`."""
     curve: list[dict[str, Any]]
     """Step, train_loss, validation_loss (None where it was not measured)."""
+    instructed_examples: int = 0
+    """Training examples that were trained under their instruction; the others without."""
+    dropped_lines: list[int] = field(default_factory=list)
+    """Lines of the data whose rows were left out of training and validation as unusable."""
 
 
 def fine_tune(
@@ -73,28 +83,27 @@ def fine_tune(
     out: Path,
     data: Path,
     progress: Progress,
+    instructions: str | None = None,
     *,
     watches: Sequence[Watch] = (),
     settings: Settings | None = None,
 ) -> TrainingSummary:
-    """Train to answer without instructions; writes `out/model/` and, beside it, what was measured.
+    """Train to answer with and without instructions; writes `out/model/` and, beside it, what was measured.
 
+    `instructions` are those of rows without a system message of their own; see `TrainSpec.instruction_share`.
     An interrupted training goes on from its checkpoint in `out`, which stays there until
     `remove_checkpoints`. The model folder carries a chat template that adds no system block of its own, so
-    that serving sends exactly what was trained. Raises `DataError` for rows longer than `spec.max_tokens`, by
+    that serving sends exactly what was trained. Raises `DataError` for rows that cannot be trained on, by
     line in `data`; `RunFolderError` where `out` cannot be written; `TrainingError`.
     """
     settings = settings or get_settings()
     resolved = spec.resolve(len(train))
     loaded, tuning = open_tuning(base, resolved, settings)
-    template = ChatTemplate(loaded.tokenizer)
-    bare = ChatTemplate(loaded.tokenizer, template.without_default_system())
-    train_rows, validation_rows = (
-        tokenize(bare, side, spec.max_tokens, data) for side in (train, validation)
-    )
-    identity = {**resolved.identity(), "rows": _hash_rows([*train_rows, *validation_rows])}
+    template = training_template(loaded.tokenizer)
+    train_side, validation_side = _encode(template, train, validation, spec, data, instructions, progress)
+    identity = {**resolved.identity(), "rows": _hash_rows([*train_side.rows, *validation_side.rows])}
     checkpoints = Checkpoints(out / CHECKPOINTS_FOLDER, identity, spec.checkpoint_seconds)
-    estimates = EstimateWatch(tuning, train_rows, validation_rows, resolved, progress, settings)
+    estimates = EstimateWatch(tuning, train_side.rows, validation_side.rows, resolved, progress, settings)
     all_watches: tuple[Watch, ...] = (
         MetricsFile(out / METRICS_FILE),
         estimates,
@@ -104,18 +113,18 @@ def fine_tune(
     threads = choose_threads(tuning.model, settings)
     try:
         result = train_weights(
-            tuning, train_rows, validation_rows, resolved, all_watches, checkpoints, threads
+            tuning, train_side.rows, validation_side.rows, resolved, all_watches, checkpoints, threads
         )
         scored = estimates.score()
         if scored is not None:
             progress.say(scored.describe())
-        digest = _write_model(out / MODEL_FOLDER, tuning, bare)
-        rows = tuple(_record_tokens(tuning, validation, validation_rows, resolved))
+        digest = _write_model(out / MODEL_FOLDER, tuning, template)
+        rows = tuple(_record_tokens(tuning, validation_side, resolved))
         write_json(out / TOKENS_FILE, asdict(TrainedTokens(_precision(loaded, resolved), rows)))
     except TrainingError as error:
         if not error.best_step:
             raise
-        _write_model(out / MODEL_FOLDER, tuning, bare)
+        _write_model(out / MODEL_FOLDER, tuning, template)
         raise TrainingError(
             f"{error}. The best weights so far, of step {error.best_step}, are in {out / MODEL_FOLDER}",
             best_step=error.best_step,
@@ -127,8 +136,8 @@ def fine_tune(
             f"cannot write to {out}: {error}. Make room, and the same command goes on from its checkpoint"
         ) from error
     return TrainingSummary(
-        examples=len(train),
-        validation_examples=len(validation),
+        examples=len(train_side.rows),
+        validation_examples=len(validation_side.rows),
         epochs=resolved.epochs,
         steps=len(result.metrics),
         best_step=result.best_step,
@@ -141,12 +150,36 @@ def fine_tune(
         precision=_precision(loaded, resolved),
         estimate=asdict(scored) if scored else None,
         curve=[_curve_point(metrics) for metrics in result.metrics],
+        instructed_examples=train_side.num_instructed,
+        dropped_lines=sorted([*train_side.dropped_lines, *validation_side.dropped_lines]),
     )
 
 
 def remove_checkpoints(out: Path) -> None:
     """Once what came of the training is kept."""
     shutil.rmtree(out / CHECKPOINTS_FOLDER, ignore_errors=True)
+
+
+def _encode(
+    template: ChatTemplate,
+    train: Sequence[Example],
+    validation: Sequence[Example],
+    spec: TrainSpec,
+    data: Path,
+    instructions: str | None,
+    progress: Progress,
+) -> tuple[TrainingRows, TrainingRows]:
+    """The rows of both sides, and a word about those that are not as the user may expect."""
+    train_side = encode_rows(template, train, spec, data, instructions)
+    # Validated as it will be asked.
+    as_asked = spec.model_copy(update={"instruction_share": 0.0})
+    validation_side = encode_rows(template, validation, as_asked, data)
+    dropped = sorted([*train_side.dropped_lines, *validation_side.dropped_lines])
+    if dropped:
+        progress.say(describe_dropped(dropped))
+    if not template.takes_system() and any(instruction_of(example, instructions) for example in train):
+        progress.say("  the chat template takes no system message: all rows are trained without instructions")
+    return train_side, validation_side
 
 
 def read_trained_tokens(out: Path) -> TrainedTokens:
@@ -189,14 +222,12 @@ def _precision(loaded: LoadedModel, spec: ResolvedSpec) -> str:
     return precision_on(loaded.device)
 
 
-def _record_tokens(
-    tuning: Tuning, examples: Sequence[Example], rows: Sequence[TokenizedExample], spec: ResolvedSpec
-) -> Iterator[RowTokens]:
+def _record_tokens(tuning: Tuning, side: TrainingRows, spec: ResolvedSpec) -> Iterator[RowTokens]:
     """The first rows, computed in packs as in training, not one by one as the engine does."""
-    recorded = rows[:RECORDED_ROWS]
+    recorded = side.rows[:RECORDED_ROWS]
     with tuning.computing():
         logprobs = trained_logprobs(tuning.model, recorded, spec.micro_batch_tokens)
-    for example, row, row_logprobs in zip(examples, recorded, logprobs, strict=False):
+    for example, row, row_logprobs in zip(side.examples, recorded, logprobs, strict=False):
         yield RowTokens(example.id, tuple(row.ids), tuple(row_logprobs))
 
 

@@ -56,7 +56,9 @@ def train_weights(
     and a checkpoint, when the process is asked to stop.
     """
     weights = tuning.weights
-    optimizer = torch.optim.AdamW(weights.values(), lr=spec.learning_rate, weight_decay=spec.weight_decay)
+    optimizer = torch.optim.AdamW(
+        weights.values(), lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True
+    )
     state = checkpoints.restore(weights, optimizer) if checkpoints else None
     state = state or TrainState(spec.micro_batch_tokens, threads or torch.get_num_threads())
     batches = order_batches(len(train), spec)

@@ -1,45 +1,16 @@
-"""LoRA on linear layers (Hu et al. 2021), with forward and backward in one autograd function."""
+"""LoRA on linear layers (Hu et al. 2021)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tunewise.errors import SpecError
 from tunewise.models.adapters import lora_scale
-
-
-class _LoRAFunction(torch.autograd.Function):
-    """y = W x + b + s B A x. The base weight gets no gradient, and no intermediate but A x is stored."""
-
-    @staticmethod
-    def forward(
-        context: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor, scale: float
-    ) -> Tensor:
-        rows = x.reshape(-1, x.shape[-1])
-        low = rows @ a.t()
-        y = F.linear(rows, weight, bias).addmm_(low, b.t(), alpha=scale)
-        context.save_for_backward(rows, weight, a, b, low)
-        context.scale = scale
-        return y.view(*x.shape[:-1], y.shape[-1])
-
-    @staticmethod
-    def backward(context: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        rows, weight, a, b, low = context.saved_tensors
-        scale = context.scale
-        grad_rows = grad.reshape(-1, grad.shape[-1])
-        grad_low = (grad_rows @ b).mul_(scale)
-        grad_b = (grad_rows.t() @ low).mul_(scale)
-        grad_a = grad_low.t() @ rows
-        grad_x = None
-        if context.needs_input_grad[0]:
-            grad_x = (grad_rows @ weight).addmm_(grad_low, a).view(*grad.shape[:-1], rows.shape[-1])
-        return grad_x, None, None, grad_a, grad_b, None
+from tunewise.train.linear import project
 
 
 class LoRALinear(nn.Module):
@@ -68,15 +39,8 @@ class LoRALinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., in_features] to [..., out_features]."""
-        a, b = self.a.to(x.dtype), self.b.to(x.dtype)
-        # Validation takes no gradient, and is to see all of the input.
-        if self.dropout > 0 and torch.is_grad_enabled():
-            update = F.dropout(x, self.dropout) @ a.t() @ b.t()
-            return F.linear(x, self.base.weight, self.base.bias).add(update, alpha=self.scale)
-        y: Tensor = _LoRAFunction.apply(  # type: ignore[no-untyped-call]
-            x, self.base.weight, self.base.bias, a, b, self.scale
-        )
-        return y
+        y = project(x.reshape(-1, x.shape[-1]), [self])
+        return y.view(*x.shape[:-1], y.shape[-1])
 
 
 def add_lora(

@@ -5,16 +5,19 @@ A further objective needs a `summed_loss` of its own; the rest of the loop stays
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tunewise.chat.packing import pack_examples, split_by_tokens
 from tunewise.chat.template import TokenizedExample
 from tunewise.models.attention import PackedLayout
+from tunewise.models.flat_decoder import FlatDecoder, Projection, is_flat
+from tunewise.train.head import summed_nll, target_logprobs
+from tunewise.train.linear import project
 
 
 def accumulate_gradients(model: Any, examples: Sequence[TokenizedExample], micro_batch_tokens: int) -> float:
@@ -24,8 +27,8 @@ def accumulate_gradients(model: Any, examples: Sequence[TokenizedExample], micro
     """
     num_trained = sum(sum(example.trained) for example in examples)
     total = 0.0
-    for micro_batch in split_by_tokens(examples, micro_batch_tokens):
-        loss = summed_loss(model, micro_batch) / num_trained
+    for part in split_by_tokens(examples, micro_batch_tokens):
+        loss = summed_loss(model, [examples[i] for i in part]) / num_trained
         torch.autograd.backward(loss)
         total += loss.item()
     return total
@@ -35,8 +38,8 @@ def accumulate_gradients(model: Any, examples: Sequence[TokenizedExample], micro
 def mean_loss(model: Any, examples: Sequence[TokenizedExample], micro_batch_tokens: int) -> float:
     """The mean loss per trained token, in nats."""
     num_trained = sum(sum(example.trained) for example in examples)
-    batches = split_by_tokens(examples, micro_batch_tokens)
-    return sum(summed_loss(model, batch).item() for batch in batches) / num_trained
+    parts = split_by_tokens(examples, micro_batch_tokens)
+    return sum(summed_loss(model, [examples[i] for i in part]).item() for part in parts) / num_trained
 
 
 @torch.no_grad()
@@ -44,25 +47,36 @@ def trained_logprobs(
     model: Any, examples: Sequence[TokenizedExample], micro_batch_tokens: int
 ) -> list[list[float]]:
     """The natural-log probabilities of each example's trained tokens, by the packed forward that trains."""
-    rows: list[list[float]] = []
-    for batch in split_by_tokens(examples, micro_batch_tokens):
-        logprobs = -F.cross_entropy(*predict(model, batch), reduction="none")
-        lengths = [sum(example.trained) for example in batch]
-        rows += [row.tolist() for row in torch.split(logprobs, lengths)]
-    return rows
+    rows: dict[int, list[float]] = {}
+    for part in split_by_tokens(examples, micro_batch_tokens):
+        logprobs = target_logprobs(*predict(model, [examples[i] for i in part]))
+        lengths = [sum(examples[i].trained) for i in part]
+        rows |= {i: row.tolist() for i, row in zip(part, torch.split(logprobs, lengths), strict=True)}
+    return [rows[index] for index in range(len(examples))]
 
 
 def summed_loss(model: Any, examples: Sequence[TokenizedExample]) -> Tensor:
     """The summed negative log-likelihood of the trained tokens."""
-    return F.cross_entropy(*predict(model, examples), reduction="sum")
+    return summed_nll(*predict(model, examples))
 
 
-def predict(model: Any, examples: Sequence[TokenizedExample]) -> tuple[Tensor, Tensor]:
-    """The logits [N, vocabulary] and targets [N] of the trained tokens; the head runs on those only."""
+def predict(model: Any, examples: Sequence[TokenizedExample]) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+    """Final states [N, hidden], the trained tokens [N] to predict from them, the head's weight and bias."""
     pack = pack_examples(examples, model.device)
-    layout = PackedLayout(pack.lengths, model.device)
-    hidden = model.base_model(
-        input_ids=pack.input_ids, position_ids=pack.position_ids, use_cache=False, layout=layout
-    ).last_hidden_state
-    logits = model.get_output_embeddings()(hidden[0, pack.predicting])
-    return logits.float(), pack.targets
+    layout = PackedLayout(pack.lengths, model.device, pack.parents)
+    # Examples that predict from the same shared token share its final state.
+    wanted, rows = torch.unique(pack.predicting, return_inverse=True)
+    if is_flat(model):
+        decoder = FlatDecoder(model, _join)
+        hidden = decoder.forward(pack.input_ids[0], pack.position_ids[0], layout, wanted)
+    else:
+        output = model.base_model(
+            input_ids=pack.input_ids, position_ids=pack.position_ids, use_cache=False, layout=layout
+        )
+        hidden = output.last_hidden_state[0, wanted]
+    head = model.get_output_embeddings()
+    return hidden[rows], pack.targets, head.weight, head.bias
+
+
+def _join(members: Mapping[str, Any]) -> Projection:
+    return partial(project, layers=tuple(members.values()))

@@ -63,7 +63,13 @@ class TrainSpec(BaseModel):
     max_gradient_norm: float = Field(1.0, gt=0)
     """Gradients are scaled down to this global norm."""
     max_tokens: int = Field(2048, ge=1)
-    """The longest example that is trained on; a longer one is refused, never cut."""
+    """The longest example that is trained on; a longer one is unusable, never cut."""
+    unusable_rows: Literal["refuse", "drop"] = "refuse"
+    """What becomes of rows that are too long, have nothing to train or do not fit the chat template."""
+    instruction_share: float = Field(0.25, ge=0, le=1)
+    """Share of the training examples that keep their system message, or get the run's instructions.
+
+    The model is asked without them and should answer as well under them; see `docs/log.md`."""
     micro_batch_tokens: int = Field(4096, ge=1)
     """Tokens computed at once: bounds memory, never changes the loss. Halved where memory is too small."""
     validations: int = Field(2, ge=1)

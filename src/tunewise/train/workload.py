@@ -70,10 +70,10 @@ def plan_workload(
 
 def split_batch(examples: Sequence[TokenizedExample], micro_batch_tokens: int) -> list[MicroBatch]:
     """The micro-batches that the objectives make of `examples`."""
+    parts = [[examples[i] for i in part] for part in split_by_tokens(examples, micro_batch_tokens)]
+    packs = map(pack_examples, parts)
     return [
-        MicroBatch(part, pack.num_tokens, len(pack.targets))
-        for part in split_by_tokens(examples, micro_batch_tokens)
-        for pack in [pack_examples(part)]
+        MicroBatch(part, pack.num_tokens, len(pack.targets)) for part, pack in zip(parts, packs, strict=True)
     ]
 
 

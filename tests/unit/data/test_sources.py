@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewise.data.sources import MAX_DIGITS, STRICT_JSON, example_id, read_examples
+from tunewise.data.sources import example_id, read_examples
+from tunewise.data.strict_json import MAX_DIGITS, STRICT_JSON
 from tunewise.errors import DataError
 from tunewise.records import Message
 
@@ -94,8 +95,8 @@ BAD_ROWS = {
     row()[:-1] + ', "n": 1e999}': "1e999 is too large",
     row()[:-1] + ', "n": ' + "9" * 5000 + "}": "5000 digits",
     '{"messages": ' + "[" * 100_000: "nested too deeply",
-    row(tools=[{"type": "function"}]): "the row has 'tools': tools are not supported yet",
-    row(functions=[{}]): "the row has 'functions'",
+    row(functions=[{}]): "the row has 'functions', the old form: use 'tools'",
+    row(parallel_tool_calls="no"): "\"parallel_tool_calls\" is 'no'",
 }
 
 BAD_MESSAGES = {
@@ -104,15 +105,11 @@ BAD_MESSAGES = {
     "messages[0] has the role 'human'": [{"role": "human", "content": "x"}, ASSISTANT],
     "messages[0] has the role null": [{"content": "x"}, ASSISTANT],
     "messages[0] has the role a list": [{"role": [], "content": "x"}, ASSISTANT],
-    "messages[0] has the role 'tool': tools are not supported yet": [
-        {"role": "tool", "content": "x"},
-        ASSISTANT,
-    ],
-    "messages[1] has 'tool_calls': tools are not supported yet": [
+    "messages[1] has 'function_call', the old form: use 'tool_calls'": [
         USER,
-        {"role": "assistant", "tool_calls": [{}]},
+        {**ASSISTANT, "function_call": {"name": "f"}},
     ],
-    "messages[0] has 'name': only role, content and weight": [{**USER, "name": "ann"}, ASSISTANT],
+    "messages[0] has 'name': only role, content, weight, tool_calls": [{**USER, "name": "ann"}, ASSISTANT],
     "messages[0] has a list as content": [{"role": "user", "content": [{"type": "text"}]}, ASSISTANT],
     "messages[1] has the content null": [USER, {"role": "assistant", "content": None}],
     "messages[1] has the content 2000": [USER, {"role": "assistant", "content": 2000}],

@@ -19,8 +19,9 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from tunewise.engines.decoder import FlatDecoder, ModuleDecoder, is_flat, open_decoder, open_head
+from tunewise.engines.decoder import ModuleDecoder, open_decoder, open_head
 from tunewise.models.attention import PACKED_ATTENTION, PackedLayout
+from tunewise.models.flat_decoder import FlatDecoder, is_flat
 
 SIZES = {
     "vocab_size": 128,

@@ -329,12 +329,13 @@ def test_scores_are_the_log_probabilities_of_the_answer(engine: LocalEngine, tmp
     engine.load("ft:1", folder)
     messages = [Message("user", "a")]
     template = engine._template("ft:1")
-    ids = template.encode_example([*messages, Message("assistant", "ok")]).ids
+    answered = [*messages, Message("assistant", "ok")]
+    ids = template.encode_example(answered).ids
     model = PeftModel.from_pretrained(make_model(attention="eager"), folder)
     logprobs = model(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
     expected = [logprobs[i - 1, ids[i]].item() for i in range(len(ids) - 3, len(ids))]
-    assert engine.score("ft:1", messages, "ok") == pytest.approx(expected, abs=2e-4)
-    assert engine.token_ids("ft:1", messages, "ok") == ids
+    assert engine.score("ft:1", answered) == pytest.approx(expected, abs=2e-4)
+    assert engine.token_ids("ft:1", answered) == ids
     assert ids[:-3] == template.encode_prompt(messages)
 
 

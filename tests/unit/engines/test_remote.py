@@ -261,7 +261,7 @@ def test_checks_without_asking(request_: ChatRequest, problem: str) -> None:
 @pytest.mark.parametrize(
     "call",
     [
-        lambda engine: engine.score("echo", ask().messages, "b"),
+        lambda engine: engine.score("echo", ask().messages),
         lambda engine: engine.count_tokens("echo", ask().messages),
         lambda engine: engine.count_answer_tokens("echo", "b"),
         lambda engine: engine.load("ft:a", Path("adapter")),

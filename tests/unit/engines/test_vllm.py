@@ -236,7 +236,7 @@ def test_an_answer_that_is_none(engine: VllmEngine, server: FakeVllm, body: byte
     [answer] = engine.generate([ask()])
     assert "something other than the OpenAI API's JSON" in (answer.error or "")
     with pytest.raises(EndpointError):
-        engine.score("toy", ask().messages, "a")
+        engine.score("toy", [*ask().messages, Message("assistant", "a")])
 
 
 def test_an_answer_that_was_given_up_is_an_error(engine: VllmEngine, server: FakeVllm) -> None:
@@ -249,7 +249,7 @@ def test_an_answer_that_was_given_up_is_an_error(engine: VllmEngine, server: Fak
 def test_scores_of_other_tokens_are_no_scores(engine: VllmEngine, server: FakeVllm, num_tokens: int) -> None:
     server.completed = 200, completion("", prompt_logprobs=[None] * num_tokens)
     with pytest.raises(EndpointError, match="JSON"):
-        engine.score("toy", ask().messages, "a")
+        engine.score("toy", [*ask().messages, Message("assistant", "a")])
 
 
 # --- What the server refuses ---------------------------------------------------------------------------

@@ -19,7 +19,15 @@ from tunewise.evaluate.parity import TOLERANCES, certify, certify_served
 from tunewise.models.attention import PackedLayout
 from tunewise.models.base import BaseModel, load_base
 from tunewise.progress import SilentProgress
-from tunewise.records import Example, Message, ParityCertificate, RowTokens, TrainedTokens
+from tunewise.records import (
+    Example,
+    Message,
+    ParityCertificate,
+    RowTokens,
+    Tool,
+    ToolCall,
+    TrainedTokens,
+)
 from tunewise.train import objectives
 from tunewise.train.fine_tune import MODEL_FOLDER, RECORDED_ROWS, TOKENS_FILE, fine_tune, read_trained_tokens
 from tunewise.train.spec import TrainSpec
@@ -37,7 +45,12 @@ def example(number: int) -> Example:
     if number % 3 == 0:
         messages += [Message("assistant", "oh", weight=0)] if number % 2 else []
         messages += [Message("user", "and then?"), Message("assistant", f"then {number + 2}")]
-    return Example(f"{number:016x}", tuple(messages), number + 1, str(number))
+    tools: tuple[Tool, ...] = ()
+    if number in (1, 10):
+        call = ToolCall("call_1", "add", f'{{"to":{number}}}')
+        calls, result = Message("assistant", "", tool_calls=(call,)), Message("tool", str(number + 1))
+        messages[2:2], tools = [calls, replace(result, tool_call_id=call.id)], (Tool("add"),)
+    return Example(f"{number:016x}", tuple(messages), number + 1, str(number), tools)
 
 
 TRAIN, VALIDATION = [example(n) for n in range(8)], [example(n) for n in range(8, 48)]
@@ -143,7 +156,7 @@ def test_a_training_whose_packs_mix_their_rows_fails(
     base: BaseModel, engine: LocalEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        objectives, "PackedLayout", lambda lengths, device: PackedLayout([sum(lengths)], device)
+        objectives, "PackedLayout", lambda lengths, device, parents: PackedLayout([sum(lengths)], device)
     )
     assert_weights_differ(certificate(engine, train(base, tmp_path / "mixed")))
 

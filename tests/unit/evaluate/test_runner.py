@@ -8,10 +8,11 @@ from toy import make_loaded
 from tunewise.approaches.majority import Majority
 from tunewise.approaches.prompted import zero_shot
 from tunewise.engines.local import LocalEngine
+from tunewise.evaluate.metrics import infer_form
 from tunewise.evaluate.runner import Decoding, ScoredRun, choose_decoding, run_approach, run_floor
 from tunewise.evaluate.selection import choose_prompts, prompted_rivals
 from tunewise.progress import SilentProgress
-from tunewise.records import Example, Message
+from tunewise.records import ChatRequest, Completion, Example, Message, Tool, ToolCall
 
 
 @pytest.fixture
@@ -49,6 +50,36 @@ def test_a_failed_call_is_failed_and_not_a_wrong_answer(engine: LocalEngine) -> 
     assert (answered.status, answered.metrics["exact_match"]) == ("answered", 0.0)
     assert (failed.status, failed.metrics["exact_match"]) == ("failed", None)
     assert "context" in failed.answer
+
+
+class Caller:
+    """Stands in for an engine that calls the function it is told of, as no toy model would."""
+
+    def generate(self, requests: list[ChatRequest], on_done: object) -> list[Completion]:
+        assert all(request.tools == (Tool("weather"),) for request in requests)
+        assert not any(request.parallel_tool_calls for request in requests)
+        calls = [ToolCall("call_x", "weather", request.messages[-1].content) for request in requests]
+        return [Completion("So:", "tool_calls", 1, 1, 1.0, tool_calls=(call,)) for call in calls]
+
+
+def test_a_call_is_right_by_its_name_and_arguments() -> None:
+    call = ToolCall("call_1", "weather", '{"city": "Bern", "days": 2}')
+    answers = {
+        '{"days":2.0,"city":"Bern"}': 1.0,
+        '{"city":"Bern"}': 0.0,
+        '{"city":"Bern","days":null}': 0.0,
+        "{": 0.0,
+    }
+    asked = [
+        Example(
+            text, (Message("user", text), Message("assistant", "", tool_calls=(call,))), 1, text,
+            (Tool("weather"),), False,
+        )
+        for text in answers
+    ]  # fmt: skip
+    form = infer_form(example.answer for example in asked)
+    run = run_approach(zero_shot("toy"), asked, Caller(), Decoding(form, 5), SilentProgress())
+    assert [score.metrics["exact_match"] for score in run.scores] == list(answers.values())
 
 
 def test_the_mean_counts_failures_as_zero_and_leaves_out_what_is_undefined() -> None:

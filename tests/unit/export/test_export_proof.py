@@ -17,6 +17,10 @@ def engine() -> LocalEngine:
     return LocalEngine(make_loaded())
 
 
+def score(engine: LocalEngine, answer: str) -> list[float]:
+    return engine.score("toy", [*REQUEST.messages, Message("assistant", answer)])
+
+
 def test_the_same_answer_is_equal(engine: LocalEngine) -> None:
     assert compare_answers(engine, REQUEST, "yes", "yes", 0.0) == "equal"
 
@@ -26,7 +30,7 @@ def test_an_answer_cut_inside_a_character_is_equal(engine: LocalEngine) -> None:
 
 
 def test_answers_that_part_at_a_tie_are_tied_and_others_are_not(engine: LocalEngine) -> None:
-    scores = {letter: engine.score("toy", REQUEST.messages, letter)[0] for letter in "abcdefgh"}
+    scores = {letter: score(engine, letter)[0] for letter in "abcdefgh"}
     theirs, ours = sorted(scores, key=lambda letter: scores[letter])[-2:]
     between = scores[ours] - scores[theirs]
     assert compare_answers(engine, REQUEST, ours, theirs, between / 2 + 1e-4) == "tied"
@@ -34,7 +38,7 @@ def test_answers_that_part_at_a_tie_are_tied_and_others_are_not(engine: LocalEng
 
 
 def test_where_answers_part_is_what_counts_and_not_where_they_begin(engine: LocalEngine) -> None:
-    scores = [engine.score("toy", REQUEST.messages, text)[2] for text in ("abc", "abd")]
+    scores = [score(engine, text)[2] for text in ("abc", "abd")]
     better, worse = ("abc", "abd") if scores[0] > scores[1] else ("abd", "abc")
     between = abs(scores[0] - scores[1])
     assert compare_answers(engine, REQUEST, better, worse, between / 2 + 1e-4) == "tied"
@@ -42,8 +46,8 @@ def test_where_answers_part_is_what_counts_and_not_where_they_begin(engine: Loca
 
 
 def test_an_answer_that_stops_earlier_parts_at_its_end_of_turn(engine: LocalEngine) -> None:
-    stop = engine.score("toy", REQUEST.messages, "ab")[2]
-    more = engine.score("toy", REQUEST.messages, "abc")[2]
+    stop = score(engine, "ab")[2]
+    more = score(engine, "abc")[2]
     outcome = compare_answers(engine, REQUEST, "ab", "abc", abs(stop - more) / 2 - 1e-4)
     assert outcome == ("other" if stop > more else "tied")
 

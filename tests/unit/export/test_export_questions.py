@@ -50,6 +50,23 @@ def validation_of(data: Path) -> list[Example]:
     return list(split_examples(read_dataset(data).examples, SEED, path=data).validation)
 
 
+def test_rows_with_functions_are_left_out_as_llama_cpp_is_asked_in_texts(
+    tuned: ExportSource, engine: LocalEngine
+) -> None:
+    assert tuned.run is not None
+    data = write_run(tuned.run, [str(number + 1) for number in range(100)])
+    tools = [{"type": "function", "function": {"name": "dice"}}]
+    rows = [json.loads(line) for line in data.read_text().splitlines()]
+    with_tools = [row | {"tools": tools} if number % 2 else row for number, row in enumerate(rows)]
+    data.write_text("\n".join(map(json.dumps, with_tools)))
+    manifest = json.loads((tuned.run / "manifest.json").read_text())
+    manifest["data"]["sha256"] = read_dataset(data).sha256
+    (tuned.run / "manifest.json").write_text(json.dumps(manifest))
+    expected = [row for row in validation_of(data) if not row.tools]
+    assert 0 < len(expected) < len(validation_of(data))
+    assert list(choose_questions(tuned, engine).rows) == expected[:MOST_ROWS]
+
+
 def test_a_tuned_model_is_asked_validation_rows_as_it_was_trained(
     tuned: ExportSource, engine: LocalEngine
 ) -> None:
