@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo test test-full test-vllm lint format bench-train bench-serve bench-instructions clean
+.PHONY: help demo test test-full test-vllm lint format bench-train bench-serve bench-instructions bench-estimates \
+	clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,6 +37,9 @@ bench-train: $(VENV)/bench ## Training speed against TRL, into benchmarks/result
 
 bench-serve: $(VENV)/bench ## Serving speed against transformers, llama.cpp and vLLM, into benchmarks/results/.
 	$(BIN)/python benchmarks/serve_speed.py
+
+bench-estimates: $(VENV)/bench ## Whether trainings take what was estimated, into benchmarks/results/.
+	$(BIN)/python benchmarks/estimates.py
 
 bench-instructions: $(VENV)/bench ## How many rows have to keep their instruction, into benchmarks/results/.
 	$(BIN)/python benchmarks/instruction_dropout.py

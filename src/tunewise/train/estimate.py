@@ -19,7 +19,7 @@ from tunewise.train.watch import StepMetrics
 from tunewise.train.workload import Workload, plan_workload, sum_tokens
 
 FIRST_RANGE = (0.75, 1.4)
-"""Of the seconds that the probe makes likely."""
+"""Of the seconds that the probe makes likely, beside how unevenly it went."""
 REFINED_RANGE = (0.85, 1.2)
 """Of the seconds that the first steps make likely for the rest. Both ranges are measured by
 `benchmarks/estimates.py`."""
@@ -123,7 +123,8 @@ class EstimateWatch:
             work = self._plan(done, probe.micro_batch_tokens)
         self._likely, self._earliest_end = likely_seconds(work, pace), work.earliest_end
         memory = (self._peak_memory() + bytes_to_come(self._tuning, done)) * MEMORY_MARGIN
-        self.first = self._estimate(work.num_tokens, int(memory), FIRST_RANGE)
+        times = FIRST_RANGE[0] * pace.spread[0], FIRST_RANGE[1] * pace.spread[1]
+        self.first = self._estimate(work.num_tokens, int(memory), times)
         rest = f" of the {len(work.steps)} of {num_steps} steps that are left" if done else ""
         self._progress.say(f"estimate{rest}: {self.first.describe()}")
 

@@ -7,6 +7,7 @@ the same bytes whether it was tried or not.
 from __future__ import annotations
 
 import resource
+import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -38,6 +39,8 @@ class Pace:
     per_validated_token: float
     per_update: float
     """Of the optimiser."""
+    spread: tuple[float, float]
+    """The fastest and the slowest micro-batch that was tried, over their mean: how steady this machine is."""
 
 
 class Probe:
@@ -54,24 +57,28 @@ class Probe:
         device = torch.device(self._tuning.model.device)
         weights = self._tuning.weights.values()
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            validated = {b.num_tokens: self._time(b, mean_loss) for b in _largest(work.validation)}
-            trained = sorted(work.micro_batches, key=lambda batch: batch.num_tokens)
+            by_size = sorted(work.micro_batches, key=lambda batch: batch.num_tokens)
             # What happens once happens here. It also leaves gradients, beside which the others are computed
             # as they are in a step.
-            self._time(trained[0], accumulate_gradients)
-            tried = [*_typical(trained), *_largest(trained)]
-            seconds = sum(self._time(batch, accumulate_gradients) for batch in tried)
+            self._time(by_size[0], accumulate_gradients)
+            tried = [*_typical(by_size), *_largest(by_size)]
+            trained = [self._time(batch, accumulate_gradients) for batch in tried]
             for weight in weights:
                 weight.grad = None
+            validated = [self._time(batch, mean_loss) for batch in _largest(work.validation)]
+            per_trained_token = statistics.fmean(trained, [batch.num_tokens for batch in tried])
             return Pace(
-                seconds / sum(batch.num_tokens for batch in tried),
-                sum(validated.values()) / sum(validated),
+                per_trained_token,
+                statistics.fmean(validated),
                 self._time_update(list(weights)),
+                (min(trained) / per_trained_token, max(trained) / per_trained_token),
             )
 
     def _time(
         self, batch: MicroBatch, compute: Callable[[Any, Sequence[TokenizedExample], int], float]
     ) -> float:
+        """Seconds per token."""
+
         def compute_at_most(micro_batch_tokens: int) -> float:
             with self._tuning.computing():
                 return compute(self._tuning.model, batch.examples, micro_batch_tokens)
@@ -80,7 +87,7 @@ class Probe:
         _, self.micro_batch_tokens = compute_within_memory(
             compute_at_most, batch.examples, self.micro_batch_tokens
         )
-        return time.perf_counter() - started
+        return (time.perf_counter() - started) / batch.num_tokens
 
     def _time_update(self, weights: Sequence[nn.Parameter]) -> float:
         """That of a copy of the largest weight, for all of them."""

@@ -166,7 +166,7 @@ def test_what_the_loop_will_keep_is_counted_until_it_keeps_it() -> None:
 
 def test_seconds_follow_the_tokens_of_each_step_and_its_validation() -> None:
     work = plan_workload(TRAIN, VALIDATION, SPEC, [], 4096)
-    seconds = likely_seconds(work, Pace(per_trained_token=1.0, per_validated_token=0.5, per_update=10.0))
+    seconds = likely_seconds(work, Pace(1.0, 0.5, 10.0, (1.0, 1.0)))
     trained = 3 * sum(len(row.ids) - 1 for row in TRAIN)
     validated = sum(len(row.ids) - 1 for row in VALIDATION)
     assert seconds[0] == 0
@@ -175,8 +175,12 @@ def test_seconds_follow_the_tokens_of_each_step_and_its_validation() -> None:
     assert work.num_tokens == trained + 4 * validated
 
 
-def fixed_pace(estimates: EstimateWatch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Probe, "measure_pace", lambda self, work: Pace(0.01, 0.01, 0.0))
+def fixed_pace(
+    estimates: EstimateWatch,
+    monkeypatch: pytest.MonkeyPatch,
+    spread: tuple[float, float] = (1.0, 1.0),
+) -> None:
+    monkeypatch.setattr(Probe, "measure_pace", lambda self, work: Pace(0.01, 0.01, 0.0, spread))
     estimates.on_start(18, [])
 
 
@@ -204,6 +208,16 @@ def test_the_first_steps_refine_what_was_said_and_the_time_that_is_left(
     assert scored is not None
     assert (scored.seconds_within, scored.refined_within) == (False, True)
     assert "outside the estimate" in scored.describe()
+
+
+def test_an_unsteady_machine_widens_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
+    steady, unsteady = watch(open_tuning()), watch(open_tuning())
+    fixed_pace(steady, monkeypatch)
+    fixed_pace(unsteady, monkeypatch, (0.5, 3.0))
+    assert steady.first is not None
+    assert unsteady.first is not None
+    assert unsteady.first.seconds_low == pytest.approx(0.5 * steady.first.seconds_low)
+    assert unsteady.first.seconds_high == pytest.approx(3.0 * steady.first.seconds_high)
 
 
 def test_a_training_that_may_stop_early_may_be_over_sooner(monkeypatch: pytest.MonkeyPatch) -> None:
