@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help demo test test-full test-vllm lint format bench-train bench-serve bench-instructions bench-estimates \
-	clean
+	bench-grid clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -43,6 +43,9 @@ bench-estimates: $(VENV)/bench ## Whether trainings take what was estimated, int
 
 bench-instructions: $(VENV)/bench ## How many rows have to keep their instruction, into benchmarks/results/.
 	$(BIN)/python benchmarks/instruction_dropout.py
+
+bench-grid: $(VENV)/bench ## What `auto` loses against the best of four learning rates; DATA="FILES" names the data.
+	$(BIN)/python benchmarks/auto_grid.py $(DATA)
 
 clean: ## Remove .venv and caches; runs stay.
 	rm -rf $(VENV) $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

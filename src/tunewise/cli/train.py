@@ -55,6 +55,10 @@ def train(
         str | None, typer.Option(help="Of the learning rate: linear (the default), cosine, constant.")
     ] = None,
     max_tokens: Annotated[str | None, typer.Option(help="The longest example, in tokens.")] = None,
+    instruction_share: Annotated[
+        str | None,
+        typer.Option(help="Share of the examples that keep their system message, 0 to 1."),
+    ] = None,
     group_key: Annotated[
         str | None,
         typer.Option(help="Field of each row; rows with equal values stay on one side of the split."),
@@ -93,6 +97,7 @@ def train(
         "dropout": dropout,
         "schedule": schedule,
         "max_tokens": max_tokens,
+        "instruction_share": instruction_share,
     }
     base, options["start"] = _find_start(start, base)
     task = TuneSpec(

@@ -45,7 +45,8 @@ class TrainSpec(BaseModel):
     rslora: bool = False
     """Scale by alpha / sqrt(rank) instead (Kalajdzievski 2023), so that high ranks learn as fast."""
     dropout: float = Field(0.0, ge=0, lt=1)
-    """Share of the inputs of A that is dropped in training, as in PEFT."""
+    """Share of the inputs of A that is dropped in training. Layers that read the same input share one mask,
+    where PEFT draws one for each."""
     target_modules: tuple[str, ...] = ()
     """The last part of the names of the linear layers that get LoRA; none is all but the output head."""
     learning_rate: Annotated[float, Field(gt=0)] | Auto = "auto"
