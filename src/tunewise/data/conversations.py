@@ -51,7 +51,7 @@ def _parse_message(value: object, where: str) -> Message:
     role = value.get("role")
     _refuse_old_fields(value, where)
     if role not in ROLES:
-        raise RowProblem(f"{where} has the role {show(role)}: use one of {', '.join(ROLES)}")
+        raise RowProblem(f"{where} has the role {show(role)}: use one of {', '.join(ROLES)}", "roles")
     refuse_unknown(value, _MESSAGE_FIELDS, where, "role, content, weight, tool_calls and tool_call_id")
     if not absent(value.get("tool_calls")) and role != "assistant":
         raise RowProblem(f"{where} has 'tool_calls' but the role {role!r}: only assistants call")
@@ -78,7 +78,9 @@ def _content(value: dict[str, Any], where: str, *, may_be_empty: bool) -> str:
     if not isinstance(content, str):
         raise RowProblem(f"{where} has the content {show(content)}: give a string")
     if not content.strip() and not may_be_empty:
-        raise RowProblem(f"{where} has an empty content {show(content)}: fill it in, or remove the row")
+        raise RowProblem(
+            f"{where} has an empty content {show(content)}: fill it in, or remove the row", "empty-turn"
+        )
     check_text(content, f"{where}.content")
     return content
 
@@ -111,7 +113,9 @@ def _check_order(messages: Sequence[Message]) -> None:
     for index, message in enumerate(messages[first:], start=first):
         if message.role != expected:
             rule = "each call is followed by its result" if expected == "tool" else _TURNS
-            raise RowProblem(f"messages[{index}] is {message.role!r} where {expected!r} belongs: {rule}")
+            raise RowProblem(
+                f"messages[{index}] is {message.role!r} where {expected!r} belongs: {rule}", "roles"
+            )
         if message.role == "tool":
             if message.tool_call_id not in waiting:
                 raise RowProblem(
@@ -128,7 +132,9 @@ def _check_order(messages: Sequence[Message]) -> None:
             expected = "assistant"
     last = messages[-1]
     if last.role != "assistant":
-        raise RowProblem(f"ends with {last.role!r}: the last message is the expected answer, the assistant's")
+        raise RowProblem(
+            f"ends with {last.role!r}: the last message is the expected answer, the assistant's", "roles"
+        )
     if last.weight == 0:
         raise RowProblem(
             "the last assistant message has weight 0, so the row has no answer to learn: remove one of them"

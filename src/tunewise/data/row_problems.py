@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Mapping
-from typing import Any
+from typing import Any, Literal
+
+RowProblemCode = Literal["malformed", "roles", "empty-turn"]
 
 
 class RowProblem(ValueError):
-    """What is wrong with one line; `read_examples` adds the file and the line number."""
+    """What is wrong with one line; whoever reads the file adds its name and the line number."""
+
+    def __init__(self, reason: str, code: RowProblemCode = "malformed") -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.code: RowProblemCode = code
 
 
 def check_text(text: str, where: str) -> None:

@@ -14,20 +14,42 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from tunewise.data.conversations import parse_conversation
 from tunewise.data.duplicates import input_key, join_groups
-from tunewise.data.row_problems import RowProblem, check_text, names, show
+from tunewise.data.row_problems import RowProblem, RowProblemCode, check_text, names, show
 from tunewise.data.strict_json import STRICT_JSON
 from tunewise.errors import DataError
 from tunewise.records import Example, Message, Tool
 
 _JSON_SPACE = " \t\r\n"
 _UTF8_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class RejectedRow:
+    """A line that is no example, and why."""
+
+    line: int
+    code: RowProblemCode
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """All that a file holds."""
+
+    examples: tuple[Example, ...]
+    rejected: tuple[RejectedRow, ...]
+
+    @property
+    def num_rows(self) -> int:
+        """Blank lines are none."""
+        return len(self.examples) + len(self.rejected)
 
 
 def read_examples(path: Path | str, group_key: str | None = None) -> list[Example]:
@@ -40,16 +62,36 @@ def read_examples(path: Path | str, group_key: str | None = None) -> list[Exampl
     Raises `DataError` on the first thing that cannot be used, never anything else.
     """
     path = Path(path)
+
+    def refuse(row: RejectedRow) -> None:
+        raise DataError(path, row.reason, line=row.line) from None
+
+    examples = _read_rows(path, group_key, refuse)
+    if not examples:
+        raise DataError(path, "holds no examples: give a file with one JSON conversation per line")
+    return examples
+
+
+def scan_examples(path: Path | str, group_key: str | None = None) -> Scan:
+    """Every row of a file, usable or not, in file order. Raises `DataError` where the file cannot be read."""
+    rejected: list[RejectedRow] = []
+    examples = _read_rows(Path(path), group_key, rejected.append)
+    return Scan(tuple(examples), tuple(rejected))
+
+
+def _read_rows(path: Path, group_key: str | None, reject: Callable[[RejectedRow], None]) -> list[Example]:
     examples: list[Example] = []
     user_groups: list[str] = []
     for line, raw in _numbered_lines(path):
         try:
             row = _parse_row(raw)
             said = parse_conversation(row)
-            if group_key is not None:
-                user_groups.append(_user_group(row, group_key))
+            group = None if group_key is None else _user_group(row, group_key)
         except RowProblem as problem:
-            raise DataError(path, str(problem), line=line) from None
+            reject(RejectedRow(line, problem.code, problem.reason))
+            continue
+        if group is not None:
+            user_groups.append(group)
         examples.append(
             Example(
                 example_id(said.messages, said.tools),
@@ -60,8 +102,6 @@ def read_examples(path: Path | str, group_key: str | None = None) -> list[Exampl
                 said.parallel_tool_calls,
             )
         )
-    if not examples:
-        raise DataError(path, "holds no examples: give a file with one JSON conversation per line")
     return examples if group_key is None else join_groups(examples, user_groups)
 
 
