@@ -15,8 +15,8 @@ PAGE = BENCHMARKS.parent / "docs" / "benchmarks.md"
 INTRODUCTION = """\
 # Benchmarks
 
-Made from `benchmarks/results/*.json`, which `make bench-train`, `make bench-serve`, `make bench-instructions`,
-`make bench-estimates` and `make bench-grid` write.
+Made from `benchmarks/results/*.json`, which `make bench-train`, `make bench-serve`,
+`make bench-instructions`, `make bench-estimates` and `make bench-grid` write.
 *Ratio* is value over peer, both measured in turns in one run. *Limited by* says what keeps a figure from
 being better.
 """
