@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tunewise.data.checks import ALL_CHECKS
 from tunewise.data.checks.base import CheckedData, Problem
+from tunewise.data.reading import Reading
 from tunewise.data.sources import scan_examples
 from tunewise.progress import Progress, SilentProgress
 
@@ -20,6 +21,7 @@ class CheckSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
+    reading: Reading = Reading()
     group_key: str | None = None
 
 
@@ -45,7 +47,7 @@ class CheckReport:
 def check(spec: CheckSpec, progress: Progress | None = None) -> CheckReport:
     """Look at every row. Raises `DataError` where the file cannot be read at all."""
     progress = progress or SilentProgress()
-    scan = scan_examples(spec.data, spec.group_key)
+    scan = scan_examples(spec.data, spec.group_key, spec.reading)
     data = CheckedData(spec.data, scan.examples, scan.rejected)
     problems: list[Problem] = []
     with progress.task("checking", len(ALL_CHECKS)) as task:

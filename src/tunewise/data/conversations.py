@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast, get_args
 
@@ -11,7 +12,7 @@ from tunewise.data.row_problems import RowProblem, absent, check_text, names, re
 from tunewise.records import Message, Role, Tool
 
 ROLES: tuple[str, ...] = get_args(Role)
-_MESSAGE_FIELDS = ("role", "content", "weight", "tool_calls", "tool_call_id")
+_MESSAGE_FIELDS = frozenset({"role", "content", "weight", "tool_calls", "tool_call_id"})
 _OLD_FIELDS = {"functions": "tools", "function_call": "tool_calls"}
 _TURNS = "after an optional system message, user and assistant take turns"
 
@@ -25,7 +26,7 @@ class Conversation:
     parallel_tool_calls: bool
 
 
-def parse_conversation(row: dict[str, Any]) -> Conversation:
+def parse_conversation(row: Mapping[str, Any]) -> Conversation:
     """The conversation of a row as OpenAI's fine-tuning takes it. Raises `RowProblem`."""
     _refuse_old_fields(row, "the row")
     tools = parse_tools(row.get("tools"))
@@ -58,7 +59,8 @@ def _parse_message(value: object, where: str) -> Message:
     calls = parse_calls(value.get("tool_calls"), where)
     weight = _weight(value.get("weight"), where)
     return Message(
-        cast(Role, role),
+        # One string for all rows: JSON makes a new one of each.
+        cast(Role, sys.intern(role)),
         _content(value, where, may_be_empty=bool(calls) or role == "tool"),
         # Loss is only ever taken on the assistant's turns, so a weight elsewhere changes nothing.
         weight if role == "assistant" else 1,
@@ -143,6 +145,8 @@ def _check_order(messages: Sequence[Message]) -> None:
 
 def _check_calls(messages: Sequence[Message], tools: Sequence[Tool], *, parallel: bool) -> None:
     """Only functions that the row describes are called, and only as many at once as it allows."""
+    if not any(message.tool_calls for message in messages):
+        return
     known = {tool.name for tool in tools}
     for index, message in enumerate(messages):
         for call in message.tool_calls:
@@ -158,7 +162,9 @@ def _check_calls(messages: Sequence[Message], tools: Sequence[Tool], *, parallel
             )
 
 
-def _refuse_old_fields(fields: dict[str, Any], where: str) -> None:
+def _refuse_old_fields(fields: Mapping[str, Any], where: str) -> None:
+    if fields.keys().isdisjoint(_OLD_FIELDS):
+        return
     for old, new in _OLD_FIELDS.items():
         if not absent(fields.get(old)):
             raise RowProblem(f"{where} has {old!r}, the old form: use {new!r}")
