@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from tunewise.errors import SpecError
 _CONTAINERS = {container.name: container for container in CONTAINERS}
 _SHAPES = {shape.name: shape for shape in SHAPES}
 FORMAT_NAMES = (*_CONTAINERS, *_SHAPES)
+_NOT_OF_FILES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"}
+"""What Python counts among the encodings of text, and nobody writes a file in."""
 
 
 class Reading(BaseModel):
@@ -124,6 +127,14 @@ class ChatRows:
             raise RowProblem(f"no {show(missing[0])}, which --columns names (the row has: {names(row)})")
         others = {name: value for name, value in row.items() if name not in self._columns}
         return others | {ours: row[theirs] for theirs, ours in self._columns.items()}
+
+
+def _is_of_files(encoding: str) -> bool:
+    try:
+        "".encode(encoding)  # Refuses what is not of text, such as base64.
+        return codecs.lookup(encoding).name.replace("_", "-") not in _NOT_OF_FILES
+    except (LookupError, ValueError):
+        return False
 
 
 def _listed(text: str | None) -> list[str]:
