@@ -18,7 +18,10 @@ from tunewise.errors import SpecError
 _CONTAINERS = {container.name: container for container in CONTAINERS}
 _SHAPES = {shape.name: shape for shape in SHAPES}
 FORMAT_NAMES = (*_CONTAINERS, *_SHAPES)
-_NOT_OF_FILES = {"idna", "punycode", "unicode-escape", "raw-unicode-escape", "undefined"}
+_NOT_OF_FILES = {
+    codecs.lookup(name).name
+    for name in ("idna", "punycode", "unicode_escape", "raw_unicode_escape", "undefined")
+}
 """What Python counts among the encodings of text, and nobody writes a file in."""
 
 
@@ -61,12 +64,8 @@ class Reading(BaseModel):
     @field_validator("encoding")
     @classmethod
     def _names_an_encoding_of_text(cls, encoding: str | None) -> str | None:
-        try:
-            "".encode(encoding or "utf-8")
-        except (LookupError, ValueError):
-            raise ValueError(
-                f"there is no encoding {show(encoding)}: try latin-1, cp1252 or utf-16"
-            ) from None
+        if encoding is not None and not _is_of_files(encoding):
+            raise ValueError(f"there is no encoding {show(encoding)}: try latin-1, cp1252 or utf-16")
         return encoding
 
     @property
@@ -132,7 +131,7 @@ class ChatRows:
 def _is_of_files(encoding: str) -> bool:
     try:
         "".encode(encoding)  # Refuses what is not of text, such as base64.
-        return codecs.lookup(encoding).name.replace("_", "-") not in _NOT_OF_FILES
+        return codecs.lookup(encoding).name not in _NOT_OF_FILES
     except (LookupError, ValueError):
         return False
 

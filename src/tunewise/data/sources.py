@@ -89,8 +89,7 @@ def _read_rows(
     examples: list[Example] = []
     user_groups: list[str] = []
     chat_rows = ChatRows(reading)
-    seen: dict[Any, Any] = {}
-    """System messages and tools: most rows repeat them, and a million copies fill the memory."""
+    same_tools: dict[tuple[Tool, ...], tuple[Tool, ...]] = {}  # Rows repeat them, and they are long.
     for line, row in numbered_rows(path, reading):
         try:
             if isinstance(row, RowProblem):
@@ -104,15 +103,13 @@ def _read_rows(
             continue
         if group is not None:
             user_groups.append(group)
-        first, *others = said.messages
-        messages = (seen.setdefault(first, first), *others) if first.role == "system" else said.messages
-        tools = seen.setdefault(said.tools, said.tools)
+        tools = same_tools.setdefault(said.tools, said.tools)
         examples.append(
             Example(
-                example_id(messages, tools),
-                messages,
+                example_id(said.messages, tools),
+                said.messages,
                 line,
-                input_key(messages[:-1]),
+                input_key(said.messages[:-1]),
                 tools,
                 said.parallel_tool_calls,
             )
