@@ -103,7 +103,10 @@ class DataFile:
                     yield number, RowProblem(f"from here on it is not {self.encoding}: {error}")
                     return
                 except DAMAGE as error:
-                    yield number, RowProblem(f"from here on it cannot be read ({error}): compress it anew")
+                    yield (
+                        number,
+                        RowProblem(f"from here on it cannot be read ({error}): get or make the file anew"),
+                    )
                     return
                 if line is None:
                     return
