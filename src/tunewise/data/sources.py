@@ -130,7 +130,7 @@ def example_id(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> str:
 
 
 def _canonical_turn(message: Message) -> str:
-    if not message.tool_calls:  # Written by hand, which takes a third of the time.
+    if not message.tool_calls:  # The same text as the encoder's, which is slow to start.
         content = encode_basestring(message.content)
         return f'{{"content":{content},"role":"{message.role}","weight":{message.weight}}}'
     calls = [{"name": call.name, "arguments": call.arguments} for call in message.tool_calls]
