@@ -85,7 +85,7 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
     with progress.task("checking", len(ALL_CHECKS)) as task:
         for each in ALL_CHECKS:
             problems += each.find(data)
-            task.advance(note=each.code)
+            task.advance(note=f"{len(problems)} found")
     problems.sort(key=lambda problem: (_SEVERITIES.index(problem.severity), -problem.count))
     return CheckReport(
         scan.num_rows,
