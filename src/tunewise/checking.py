@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -106,7 +107,9 @@ def _token_counter(
         from tunewise.train.rows import encode_row, training_template
 
         progress.say(f"counting tokens of {len(examples)} long rows as {base} reads them")
-        template = training_template(load_tokenizer(find_base(base, settings)))
+        tokenizer = load_tokenizer(find_base(base, settings))
+        tokenizer.model_max_length = sys.maxsize  # Its own warning of long rows is this check's to give.
+        template = training_template(tokenizer)
 
         def count(example: Example) -> int:
             try:
