@@ -29,6 +29,8 @@ MIN_SAMPLE_CONFIDENCE = 0.5
 MIN_SURE_SHARE = 0.5
 # The file's most frequent words make up about half of a text in its language, and nearly none of another's.
 COMMON_WORDS = 200
+# Of the texts; the words of a few foreign ones, which may be among them, are in fewer.
+MIN_COMMON_SHARE = 0.02
 MAX_COMMON_SHARE = 0.2
 # (words, langid's confidence) from which a text counts as in another language. It is calibrated: at 0.7, no
 # English text of 9,000 tweets and commands is taken for another language. Where the file's own language
@@ -140,7 +142,7 @@ def _odd_languages(texts: Sequence[str], seed: int) -> dict[int, str]:
     dominant, num_dominant = among.most_common(1)[0]
     if is_prose and num_dominant < DOMINANT_SHARE * sure.total():
         return {}
-    common = _common_words(text for text, language, _ in told if language == dominant or not is_prose)
+    common = _common_words([text for text, language, _ in told if language == dominant or not is_prose])
     min_words, min_confidence = MIN_EVIDENCE if is_prose else MIN_EVIDENCE_AMONG_FRAGMENTS
     odd: dict[int, str] = {}
     for row, text in enumerate(texts):
@@ -156,9 +158,10 @@ def _has_words(text: str, number: int) -> bool:
     return len(text) >= MIN_LETTERS and text.count(" ") >= number - 1
 
 
-def _common_words(texts: Iterator[str]) -> frozenset[str]:
+def _common_words(texts: Sequence[str]) -> frozenset[str]:
     counts = Counter(word for text in texts for word in set(_WORD.findall(text.lower())))
-    return frozenset(word for word, _ in counts.most_common(COMMON_WORDS))
+    least = MIN_COMMON_SHARE * len(texts)
+    return frozenset(word for word, count in counts.most_common(COMMON_WORDS) if count > least)
 
 
 def _may_be_foreign(text: str, common: frozenset[str], min_words: int) -> bool:
