@@ -1,0 +1,113 @@
+"""`tunewise check`: what is wrong with a file of examples, before anything is trained on it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
+from tunewise.cli.output import print_json
+
+if TYPE_CHECKING:
+    from tunewise.checking import CheckReport
+    from tunewise.data.checks.base import Problem, Severity
+
+EXAMPLE = "Example: tunewise check examples/prices.jsonl"
+
+_COLOURS: dict[Severity, str] = {"error": "red", "warning": "yellow", "note": "blue"}
+_SHOWN_LINES = 8
+
+
+def check(
+    data: Data,
+    format: Format = None,
+    columns: Columns = None,
+    encoding: Encoding = None,
+    group_key: Annotated[
+        str | None, typer.Option(help="Field of each row; rows with equal values belong together.")
+    ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="Examples that you set aside to choose with: do they leak?")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Examples that you set aside to test with: do they leak?")
+    ] = None,
+    docs: Annotated[
+        Path | None,
+        typer.Option(help='What answers may come from: text files, or JSONL with a "text" in each row.'),
+    ] = None,
+    base: Annotated[
+        str, typer.Option(help="The model whose tokens are counted: embedded, a hub id or a folder.")
+    ] = "embedded",
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="The longest row that is trained on. Default: as in training.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the problems as JSON; progress stays on stderr.")
+    ] = False,
+) -> None:
+    """What is wrong with DATA, by line, and does it matter for training?
+
+    Errors make training unsound: exit code 1. Warnings make it worse, notes are worth knowing. All codes are
+    explained in docs/checks.md.
+    """
+    from tunewise.checking import CheckSpec
+    from tunewise.checking import check as check_data
+    from tunewise.cli.progress import RichProgress
+
+    limits = {} if max_tokens is None else {"max_tokens": max_tokens}
+    spec = CheckSpec(
+        data=data,
+        reading=read_options(format, columns, encoding),
+        group_key=group_key,
+        validation=validation,
+        test=test,
+        docs=docs,
+        base=base,
+        **limits,
+    )
+    report = check_data(spec, RichProgress())
+    if as_json:
+        print_json(report.to_json())
+    else:
+        show_report(report, data)
+    if not report.sound:
+        raise typer.Exit(1)
+
+
+def show_report(report: CheckReport, data: Path) -> None:
+    """What there is, then what is wrong with it, the worst first."""
+    typer.echo(f"\n{data}: {report.rows} rows, {report.examples} different examples")
+    typer.echo(f"answers: {report.answers}")
+    for problem in report.problems:
+        typer.echo()
+        _show_problem(problem)
+    counts = Counter(problem.severity for problem in report.problems)
+    found = [f"{n} {severity}{'s' * (n > 1)}" for severity in _COLOURS if (n := counts[severity])]
+    verdict = "training on this is sound" if report.sound else "mend the errors before training on this"
+    typer.echo(f"\n{', '.join(found) or 'nothing found'}: {verdict}")
+
+
+def _show_problem(problem: Problem) -> None:
+    severity = typer.style(problem.severity, fg=_COLOURS[problem.severity], bold=True)
+    head = f"{severity} {typer.style(problem.code, bold=True)}"
+    if problem.lines:
+        shown = ", ".join(map(str, problem.lines[:_SHOWN_LINES]))
+        more = ", ..." if problem.count > _SHOWN_LINES else ""
+        head += (
+            f": {problem.count} row{'s' * (problem.count > 1)}, line{'s' * (problem.count > 1)} {shown}{more}"
+        )
+    typer.echo(head)
+    typer.echo(f"  {problem.message}")
+    if problem.example is not None:
+        typer.echo(f"  e.g. {_on_one_line(problem.example)}")
+    if problem.examined is not None:
+        typer.echo(f"  found among {problem.examined} rows drawn at random")
+
+
+def _on_one_line(text: str) -> str:
+    """Line breaks spelled out, and whatever else a terminal would act on."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
