@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from tunewise.data.checks.base import Check
+from tunewise.data.checks.contradictions import Contradictions
 from tunewise.data.checks.exact_duplicates import ExactDuplicates
+from tunewise.data.checks.format_drift import FormatDrift
 
-ALL_CHECKS: tuple[Check, ...] = (ExactDuplicates(),)
+ALL_CHECKS: tuple[Check, ...] = (ExactDuplicates(), Contradictions(), FormatDrift())
