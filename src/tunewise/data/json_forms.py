@@ -223,7 +223,7 @@ def _infer_object(objects: Sequence[Counted], dominant: float, depth: int) -> Ob
 
 
 def _is_required(key: str, objects: Sequence[Counted]) -> bool:
-    """Whether nearly all have it, or those without are of another kind: their keys are never seen beside it."""
+    """Whether nearly all have it, or those without are of another kind, with keys never seen beside it."""
     beside = {other for value, _ in objects if key in value for other in value}
     lacking = [counted for counted in objects if key not in counted.value]
     strange = sum(count for value, count in lacking if not beside.issuperset(value))

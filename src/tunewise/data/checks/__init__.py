@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from tunewise.data.checks.answers_not_in_data import AnswersNotInData
 from tunewise.data.checks.base import Check
 from tunewise.data.checks.contradictions import Contradictions
 from tunewise.data.checks.exact_duplicates import ExactDuplicates
 from tunewise.data.checks.format_drift import FormatDrift
 
-ALL_CHECKS: tuple[Check, ...] = (ExactDuplicates(), Contradictions(), FormatDrift())
+ALL_CHECKS: tuple[Check, ...] = (ExactDuplicates(), Contradictions(), FormatDrift(), AnswersNotInData())

@@ -30,6 +30,7 @@ class Contradictions:
     """The same question under the same instruction, answered in different ways."""
 
     code = "contradiction"
+    severity: Severity = "error"
     cost: Cost = "cheap"
     finds = "one input with several answers"
     why = "No model can learn both, and each counts as wrong where the other was expected."

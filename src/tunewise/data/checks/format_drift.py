@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from tunewise.data.checks.base import CheckedData, Cost, Problem
+from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
 from tunewise.data.forms import AnswerForm, infer_answer_form
 from tunewise.records import Example
 
@@ -29,6 +29,7 @@ class FormatDrift:
     """Answers whose form is not that of at least four fifths of them."""
 
     code = "format-drift"
+    severity: Severity = "warning"
     cost: Cost = "cheap"
     finds = (
         "an answer of another form than nearly all others: text among JSON, a missing key, a label respelled"
@@ -49,7 +50,7 @@ class FormatDrift:
             first = group[0]
             yield Problem(
                 self.code,
-                "warning",
+                self.severity,
                 tuple(each.example.line for each in group),
                 f"line {first.example.line} {reason or first.reason}; {regular} have the usual form: "
                 f"{first.form.describe()}. Rewrite what deviates, or drop it",
