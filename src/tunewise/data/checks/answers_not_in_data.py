@@ -35,6 +35,6 @@ class AnswersNotInData:
             self.severity,
             (),
             f"{found.not_in_data:.0%} of what the answers say stands neither in the prompts nor in answers "
-            f"to other such prompts: {where}. These are facts: retrieval gives them, training does not reliably",
+            f"to other such prompts: {where}. These are facts, for retrieval rather than training",
             examined=found.examined,
         )

@@ -1,0 +1,50 @@
+"""Rows as they stand in a chat JSONL file, to be read, changed and written."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+Row = dict[str, Any]
+
+
+def read_clean_rows(path: Path) -> list[Row]:
+    """Rows of which no two share their last input, so that they neither repeat nor contradict each other."""
+    rows: dict[str, Row] = {}
+    for line in path.read_text("utf-8").rstrip("\n").split("\n"):
+        row = json.loads(line)
+        rows.setdefault(" ".join(user_of(row).split()).casefold(), row)
+    return list(rows.values())
+
+
+def user_of(row: Row) -> str:
+    return str(row["messages"][-2]["content"])
+
+
+def answer_of(row: Row) -> str:
+    return str(row["messages"][-1]["content"])
+
+
+def with_user(row: Row, text: str) -> Row:
+    return _with_turn(row, -2, text)
+
+
+def with_answer(row: Row, text: str) -> Row:
+    return _with_turn(row, -1, text)
+
+
+def with_system(row: Row, text: str) -> Row:
+    return _with_turn(row, 0, text)
+
+
+def _with_turn(row: Row, turn: int, text: str) -> Row:
+    changed = copy.deepcopy(row)
+    changed["messages"][turn]["content"] = text
+    return changed
+
+
+def write_line(row: Row | str) -> str:
+    """A row as its line; what is text already is no row any more and stays as it is."""
+    return row if isinstance(row, str) else json.dumps(row, ensure_ascii=False)
