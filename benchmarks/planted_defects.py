@@ -1,8 +1,9 @@
 """How many of the defects that were planted at known lines the checks find, and what they say of clean lines.
 
 Of every kind, 50 rows of each given file are made defective, in files of which at most 15% are. A row counts
-as clean if nothing was planted in it; what is wrong with real data by themselves (all but repeated inputs,
-which are left out) counts as a false alarm. Defects of a file as a whole are planted in small files.
+as clean if nothing was planted in it, so what is wrong with real data by themselves counts as a false alarm;
+only rows with repeated inputs, HTML entities or space around turns are left out. Defects of a file as a whole
+are planted in small files.
 """
 
 from __future__ import annotations

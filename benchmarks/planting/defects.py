@@ -175,7 +175,7 @@ def secret(row: Row, rng: Random) -> Row:
         "AKIA" + _draw(string.ascii_uppercase + "234567", 16, rng),
         "ghp_" + _draw(alphanumeric, 36, rng),
         "sk-" + _draw(alphanumeric, 48, rng),
-        f"xoxb-{_draw(string.digits, 12, rng)}-{_draw(string.digits, 12, rng)}-{_draw(alphanumeric, 24, rng)}",
+        f"xoxb-{_draw(string.digits, 12, rng)}-{_draw(string.digits, 12, rng)}-{_draw(alphanumeric, 9, rng)}",
         "hf_" + _draw(string.ascii_letters, 34, rng),
         "AIza" + _draw(alphanumeric, 35, rng),
         "password: " + _draw(alphanumeric, 8, rng) + "7x",

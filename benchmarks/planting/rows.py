@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import html
 import json
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ Row = dict[str, Any]
 
 
 def read_clean_rows(path: Path) -> list[Row]:
-    """Rows of which no two share their last input, so that they neither repeat nor contradict each other."""
+    """Rows without what real data have by themselves: repeated inputs, HTML entities, space around turns."""
     rows: dict[str, Row] = {}
     for line in path.read_text("utf-8").rstrip("\n").split("\n"):
         row = json.loads(line)
-        rows.setdefault(" ".join(user_of(row).split()).casefold(), row)
+        texts = [turn["content"] for turn in row["messages"]]
+        if all(text == html.unescape(text).strip() for text in texts):
+            rows.setdefault(" ".join(user_of(row).split()).casefold(), row)
     return list(rows.values())
 
 

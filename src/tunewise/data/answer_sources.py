@@ -12,9 +12,10 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from tunewise.data.strict_json import STRICT_JSON
+from tunewise.data.strict_json import read_object
 from tunewise.records import Example
 
 MAX_EXAMPLES = 10_000
@@ -176,19 +177,15 @@ def _read_row(example: Example) -> _Row:
     units = frozenset(_content(example.answer))
     if not units:
         return _Row(example.group, units, units, units)
-    said = " ".join(message.content for message in example.prompt)
-    asked = " ".join(message.content for message in example.turns)
-    return _Row(example.group, units, frozenset(_units(said)), frozenset(_last_units(asked)))
+    asked = list(_units(" ".join(message.content for message in example.turns)))
+    instructed = _unit_set(example.instruction or "").union(asked)
+    return _Row(example.group, units, instructed, frozenset(asked[-MAX_PROMPT_WORDS:]))
 
 
 def _content(answer: str) -> Iterator[str]:
     """Words and numbers of short texts and of a JSON answer's values; numbers and names of longer texts."""
     if answer.lstrip().startswith(("{", "[")):
-        try:
-            value = STRICT_JSON.decode(answer.strip())
-        except (ValueError, RecursionError):
-            return
-        for leaf in _leaves(value):
+        for leaf in _leaves(read_object(answer)):
             yield from _units(leaf)
         return
     num_words = len(answer.split())
@@ -217,8 +214,10 @@ def _units(text: str) -> Iterator[str]:
         yield _normalise_unit(match[0])
 
 
-def _last_units(text: str) -> list[str]:
-    return list(_units(text))[-MAX_PROMPT_WORDS:]
+@lru_cache(maxsize=64)
+def _unit_set(instruction: str) -> frozenset[str]:
+    """Most rows share theirs."""
+    return frozenset(_units(instruction))
 
 
 def _facts(text: str) -> Iterator[str]:

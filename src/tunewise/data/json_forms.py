@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tunewise.data.shapes import is_date, shape_of
-from tunewise.data.strict_json import STRICT_JSON
+from tunewise.data.strict_json import read_object
 
 MAX_DEPTH = 3
 """Of objects and lists that are looked into."""
@@ -145,14 +145,14 @@ class JsonForm:
 
     def deviation(self, answer: str) -> str | None:
         """What keeps an answer from being such JSON, or what is different in it."""
-        value, reason = _read_json(answer)
-        return reason if reason is not None else self.root.deviation(value, "")
+        value = read_object(answer)
+        return _name_non_json(answer.strip()) if value is None else self.root.deviation(value, "")
 
 
 def is_json(text: str) -> bool:
     """Whether the whole text is a JSON object or array."""
     text = text.strip()
-    return text[:1] in ("{", "[") and text[-1:] in ("}", "]") and _read_json(text)[1] is None
+    return text[:1] in ("{", "[") and text[-1:] in ("}", "]") and read_object(text) is not None
 
 
 def infer_json_form(distinct: Mapping[str, int], dominant: float) -> JsonForm | None:
@@ -161,13 +161,13 @@ def infer_json_form(distinct: Mapping[str, int], dominant: float) -> JsonForm | 
     values: list[Counted] = []
     others = 0
     for answer, count in distinct.items():
-        value, reason = _read_json(answer)
-        if reason is None:
+        value = read_object(answer)
+        if value is not None:
             values.append(Counted(value, count))
-        else:
-            others += count
-            if others > (1 - dominant) * total:
-                return None
+            continue
+        others += count
+        if others > (1 - dominant) * total:
+            return None
     return JsonForm(_infer_value(values, dominant, MAX_DEPTH))
 
 
@@ -254,16 +254,6 @@ def _infer_date_shape(texts: Sequence[Counted], dominant: float) -> str | None:
         return None
     shape, count = shapes.most_common(1)[0]
     return shape if count >= dominant * shapes.total() else None
-
-
-def _read_json(text: str) -> tuple[Any, str | None]:
-    """(value, None) of an object or array, or (None, what the text is instead)."""
-    stripped = text.strip()
-    try:
-        value = STRICT_JSON.decode(stripped)
-    except (ValueError, RecursionError):
-        return None, _name_non_json(stripped)
-    return (value, None) if isinstance(value, dict | list) else (None, "is no JSON object")
 
 
 def _name_non_json(text: str) -> str:

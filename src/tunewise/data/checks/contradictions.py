@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 
 from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
-from tunewise.data.strict_json import STRICT_JSON
+from tunewise.data.strict_json import read_object
 from tunewise.records import Example
 
 MAX_GROUPS_NAMED = 3
@@ -104,10 +105,9 @@ def group_same_inputs(examples: Sequence[Example]) -> list[Group]:
 def canonical_answer(answer: str) -> str:
     """What is left of an answer without spacing, case, closing punctuation, key order and number spelling."""
     if answer.lstrip().startswith(("{", "[")):
-        try:
-            return json.dumps(_canonical_json(STRICT_JSON.decode(answer.strip())), sort_keys=True)
-        except (ValueError, RecursionError):
-            pass
+        with suppress(RecursionError):  # Nested so deeply, it is compared as text.
+            if (value := read_object(answer)) is not None:
+                return json.dumps(_canonical_json(value), sort_keys=True)
     return _fold_value(answer)
 
 

@@ -55,6 +55,12 @@ def test_other_values_are_contradictions(one, other):
     assert problem.severity == "warning"
 
 
+def test_json_that_is_nested_very_deeply_is_compared_as_text():
+    deep = ["[" * depth + "1" + "]" * depth for depth in (900, 901)]
+    (problem,) = find(*(row("a", answer, line) for line, answer in enumerate(deep, start=1)), *filler(30))
+    assert problem.lines == (1, 2)
+
+
 def test_long_texts_may_vary():
     texts = [f"{word} " * 30 for word in ("sun", "rain")]
     (problem,) = find(*(row("tell me", text, line) for line, text in enumerate(texts, start=1)), *filler(30))
