@@ -2,8 +2,8 @@
 
 Of every kind, 50 rows of each given file are made defective, in files of which at most 15% are. A row counts
 as clean if nothing was planted in it, so what is wrong with real data by themselves counts as a false alarm;
-only rows with repeated inputs, HTML entities or space around turns are left out. Defects of a file as a whole
-are planted in small files.
+only rows with HTML entities, space around turns, or an earlier row's input (or nearly that, and its answer)
+are left out. Defects of a file as a whole are planted in small files.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from planting.files import FILE_CODES, PlantedFile, draw_files, plant_rows
+from planting.files import FILE_CODES, PlantedFile, draw_files, plant_leak, plant_rows
 from planting.rows import read_clean_rows
 from results_file import RESULTS, Figure, write_results
 from tunewise.checking import CheckSpec, check
@@ -45,9 +45,9 @@ class Tally:
     alarmed: Counter[str] = field(default_factory=Counter)
 
 
-def measure_rows(file: PlantedFile, name: str, tallies: dict[str, Tally]) -> None:
+def measure_rows(spec: CheckSpec, file: PlantedFile, name: str, tallies: dict[str, Tally]) -> None:
     flagged: dict[str, set[int]] = {}
-    for problem in check(CheckSpec(data=file.path)).problems:
+    for problem in check(spec).problems:
         flagged.setdefault(problem.code, set()).update(problem.lines)
     for (code, _), lines in file.lines.items():
         tally = tallies.setdefault(code, Tally())
@@ -141,16 +141,21 @@ def main() -> None:
     parser.add_argument("--try", dest="only_try", action="store_true", help="print, and write nothing")
     arguments = parser.parse_args()
 
+    known = {each.code for each in ALL_CHECKS}
     tallies: dict[str, Tally] = {}
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         for path in arguments.files:
             rows, rng = read_clean_rows(path), Random(arguments.seed)
-            for file in plant_rows(rows, arguments.count, rng, Path(folder), path.stem):
+            for file in plant_rows(rows, arguments.count, rng, folder, path.stem):
                 print(f"{file.path.name}: {', '.join(sorted({code for code, _ in file.lines}))}", flush=True)
-                measure_rows(file, path.stem, tallies)
-            for code, defective, small in draw_files(rows, arguments.count, rng, Path(folder)):
+                measure_rows(CheckSpec(data=file.path), file, path.stem, tallies)
+            if "split-leak" in known:
+                leaking, test = plant_leak(rows, arguments.count, rng, folder, path.stem)
+                spec = CheckSpec.model_validate({"data": leaking.path, "test": test})
+                measure_rows(spec, leaking, path.stem, tallies)
+            for code, defective, small in draw_files(rows, arguments.count, rng, folder):
                 measure_file(code, defective, small, path.stem, tallies)
-    known = {each.code for each in ALL_CHECKS}
     for code in sorted(tallies.keys() - known):
         print(f"{code}: left out, as there is no such check")
     figures = list_figures({code: tally for code, tally in tallies.items() if code in known})

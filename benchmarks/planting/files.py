@@ -80,6 +80,21 @@ def plant_file(
     return write_file(lines, path)
 
 
+def plant_leak(
+    rows: Sequence[Row], count: int, rng: Random, folder: Path, name: str
+) -> tuple[PlantedFile, Path]:
+    """Rows to train on and rows to test with, of which `count` stand or nearly stand among the former."""
+    drawn = rng.sample(rows, len(rows))
+    held_out, kept = drawn[:count], [Line(row) for row in drawn[count:]]
+    slip = pair_defects(rows)["near-duplicate"]
+    for number, line in enumerate(rng.sample(kept, count)):
+        assert isinstance(line.row, dict)
+        leaked = slip(line.row, rng) if number % 2 else None
+        held_out.append(leaked if isinstance(leaked, dict) else line.row)
+        line.plants.append(("split-leak", number))
+    return write_file(kept, folder / f"{name}-leak.jsonl"), _write(held_out, folder, f"{name}-test")
+
+
 def write_file(lines: Iterable[Line], path: Path) -> PlantedFile:
     """Number the lines and write them."""
     where: dict[Plant, list[int]] = {}

@@ -11,6 +11,7 @@ from planting.rows import Row, answer_of, user_of, with_answer, with_user
 
 MIN_WORDS = 8
 """Of an input that a slip leaves recognisable: of "20 zł" and "30 zł" nobody can tell which is a copy."""
+_LITTLE_WORD = re.compile(r"\b(?:the|a|an|of|to|in|is|my|for|and) ")
 _WORD = re.compile(r"[A-Za-z]{4,}")
 
 
@@ -32,7 +33,7 @@ def contradict_with(answers: Sequence[str]) -> Defect:
 
 
 def near_duplicate(row: Row, rng: Random) -> Row | None:
-    """One slip: a letter lost, two letters swapped, a word more or less, other case or punctuation."""
+    """One slip: a letter lost, two letters swapped, a little word more or less, other case or punctuation."""
     asked = user_of(row)
     words = list(_WORD.finditer(asked))
     if len(asked.split()) < MIN_WORDS or not words:
@@ -43,11 +44,11 @@ def near_duplicate(row: Row, rng: Random) -> Row | None:
         asked[:at] + asked[at + 1 :],
         asked[:at] + asked[at + 1] + asked[at] + asked[at + 2 :],
         f"{asked[: word.start()]}the {asked[word.start() :]}",
-        asked[: word.start()] + asked[word.end() :].lstrip(),
+        _LITTLE_WORD.sub("", asked, count=1),
         f"{asked.rstrip('.!?')}, please",
         asked.lower() if asked != asked.lower() else asked.upper(),
     )
-    return with_user(row, rng.choice(slips))
+    return with_user(row, rng.choice([slip for slip in slips if slip != asked]))
 
 
 def pair_defects(rows: Sequence[Row]) -> dict[str, Defect]:

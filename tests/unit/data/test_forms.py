@@ -48,13 +48,10 @@ def test_a_form_is_told_in_one_phrase_and_no_answer_of_it_deviates(answers, desc
         (PRICE_ANSWERS, '```json\n{"amount": 1, "currency": "€"}\n```', "wraps its JSON in a code fence"),
         (PRICE_ANSWERS, 'Sure: {"amount": 1, "currency": "€"}', "has text around its JSON"),
         (PRICE_ANSWERS, '{"amount": 1, "currency": "€"', "is broken JSON"),
-        (PRICE_ANSWERS, '{"amount": 1}', "lacks 'currency'"),
         (PRICE_ANSWERS, '{"price": 1, "unit": "€"}', "lacks 'amount'"),
         (PRICE_ANSWERS, '{"Amount": 1, "currency": "€"}', "has the key 'Amount' where the others"),
         (PRICE_ANSWERS, '{"amount": "1", "currency": "€"}', "has text in 'amount' where the others"),
-        (PRICE_ANSWERS, '{"amount": 1, "currency": "€", "note": ""}', "has the key 'note', which"),
         (PRICE_ANSWERS, '[{"amount": 1, "currency": "€"}]', "has a list where the others have an object"),
-        (CALLS, '{"intent": "turn1"}', "spells 'Turn1' in 'intent' otherwise"),
         (CALLS, '{"action": "x"}', "lacks 'intent'"),
         (LABELS, "Positive.", "spells the label 'positive' otherwise"),
         (LABELS, "I think that it is positive", "is a sentence"),
@@ -63,23 +60,34 @@ def test_a_form_is_told_in_one_phrase_and_no_answer_of_it_deviates(answers, desc
         (DATES, "31 January 2024", "is not written like the others ("),
         (AMOUNTS, "12.50", "is not written like the others (£"),
         (NAMES, '{"name": "Ana Li"}', "has JSON, which the others have not"),
-        (NAMES, "Ana Li.", "has a full stop at the end, which the others have not"),
         (NAMES, "The name of the person that the text is about " * 2, "is longer than 15 words"),
         (ESSAYS, '{"text": "Some words"}', "has JSON, which the others have not"),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("share", [0.01, 0.2])
 def test_what_deviates_is_told_in_words_whether_it_is_rare_or_a_fifth(answers, deviant, reason, share):
-    if share == 0.2 and reason.startswith(
-        ("has the key 'note'", "lacks 'currency'", "has a full stop", "spells 'Turn1'")
-    ):
-        pytest.skip("what a fifth of the answers does is not wrong by itself")
+    assert deviation_beside(answers, deviant, share).startswith(reason)
+
+
+@pytest.mark.parametrize(
+    ("answers", "deviant", "reason"),
+    [
+        (PRICE_ANSWERS, '{"amount": 1}', "lacks 'currency'"),
+        (PRICE_ANSWERS, '{"amount": 1, "currency": "€", "note": ""}', "has the key 'note', which"),
+        (CALLS, '{"intent": "turn1"}', "spells 'Turn1' in 'intent' otherwise"),
+        (NAMES, "Ana Li.", "has a full stop at the end, which the others have not"),
+    ],
+)  # fmt: skip
+def test_what_may_well_be_meant_deviates_only_where_it_is_rare(answers, deviant, reason):
+    assert deviation_beside(answers, deviant, 0.01).startswith(reason)
+
+
+def deviation_beside(answers: list[str], deviant: str, share: float) -> str:
+    """What is wrong with an answer that this share of all has, where nothing is wrong with the others."""
     mixed = answers + [deviant] * int(len(answers) * share / (1 - share) + 0.5)
-
     form = infer_answer_form(random.Random(0).sample(mixed, len(mixed)))
-
-    assert (form.deviation(deviant) or "").startswith(reason)
     assert not any(form.deviation(answer) for answer in answers)
+    return form.deviation(deviant) or ""
 
 
 def test_the_example_data_has_one_form_and_no_deviation():
