@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
 from tunewise.data.forms import AnswerForm, infer_answer_form
@@ -12,6 +13,8 @@ from tunewise.records import Example
 
 MIN_ROWS_OF_INSTRUCTION = 50
 """From which the rows of one instruction show a form of their own; fewer are held to the whole file's."""
+MAX_REMEMBERED = 10_000
+"""Answers, as many files repeat theirs."""
 MAX_REASONS = 8
 """Which are told apart, the most frequent first."""
 
@@ -63,18 +66,26 @@ def find_deviations(examples: Sequence[Example]) -> list[Deviation]:
     by_instruction: dict[str | None, list[Example]] = {}
     for example in examples:
         by_instruction.setdefault(example.instruction, []).append(example)
-    form_of_file = infer_answer_form([example.answer for example in examples])
     found: list[Deviation] = []
+    pooled: list[Example] = []
     for rows in by_instruction.values():
-        form = form_of_file
-        if MIN_ROWS_OF_INSTRUCTION <= len(rows) < len(examples):
-            form = infer_answer_form([example.answer for example in rows])
-        if form is not None:
-            found += _deviations_from(form, rows)
+        if len(rows) < MIN_ROWS_OF_INSTRUCTION:
+            pooled += rows
+        else:
+            found += _deviations_from(_infer(rows), rows)
+    if pooled:
+        found += _deviations_from(_infer(examples), pooled)
     return sorted(found, key=lambda deviation: deviation.example.line)
 
 
-def _deviations_from(form: AnswerForm, rows: Iterable[Example]) -> Iterator[Deviation]:
+def _infer(examples: Sequence[Example]) -> AnswerForm | None:
+    return infer_answer_form([example.answer for example in examples])
+
+
+def _deviations_from(form: AnswerForm | None, rows: Iterable[Example]) -> Iterator[Deviation]:
+    if form is None:
+        return
+    deviation = lru_cache(MAX_REMEMBERED)(form.deviation)
     for example in rows:
-        if (reason := form.deviation(example.answer)) is not None:
+        if (reason := deviation(example.answer)) is not None:
             yield Deviation(example, reason, form)
