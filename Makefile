@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help demo test test-full test-vllm lint format bench-train bench-serve bench-instructions bench-estimates \
-	bench-grid clean
+	bench-grid bench-checks bench-check-scale clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,12 @@ bench-instructions: $(VENV)/bench ## How many rows have to keep their instructio
 
 bench-grid: $(VENV)/bench ## What `auto` loses against the best of four learning rates; DATA="FILES" names the data.
 	$(BIN)/python benchmarks/auto_grid.py $(DATA)
+
+bench-checks: $(VENV)/bench ## What the checks find of planted defects; DATA="FILES" names clean data.
+	$(BIN)/python benchmarks/planted_defects.py $(DATA)
+
+bench-check-scale: $(VENV)/bench ## Time and memory of the checks on up to 1,000,000 rows; DATA="FILES" are varied.
+	$(BIN)/python benchmarks/check_scale.py $(DATA)
 
 clean: ## Remove .venv and caches; runs stay.
 	rm -rf $(VENV) $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tunewise.data.answer_sources import AnswerSources, find_answer_sources
 from tunewise.data.checks import ALL_CHECKS
 from tunewise.data.checks.base import CheckedData, Problem
 from tunewise.data.checks.labels import describe_answers
@@ -42,6 +43,8 @@ class CheckSpec(BaseModel):
     """The model whose tokens are counted."""
     max_tokens: int = Field(default_factory=lambda: TrainSpec().max_tokens, ge=1)
     """The longest example that is trained on."""
+    seed: int = 0
+    """Draws the samples of what takes too long on all rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ class CheckReport:
     """What they look like, in a few words."""
     problems: tuple[Problem, ...]
     """The worst first, and the most frequent first among equals."""
+    answer_sources: AnswerSources | None = None
+    """Where what the answers say stands; None where there is no answer to look at."""
 
     @property
     def sound(self) -> bool:
@@ -64,7 +69,13 @@ class CheckReport:
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints."""
         problems = [asdict(problem) | {"count": problem.count} for problem in self.problems]
-        return {"rows": self.rows, "examples": self.examples, "answers": self.answers, "problems": problems}
+        return {
+            "rows": self.rows,
+            "examples": self.examples,
+            "answers": self.answers,
+            "answer_sources": self.answer_sources and asdict(self.answer_sources),
+            "problems": problems,
+        }
 
 
 def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings | None = None) -> CheckReport:
@@ -74,6 +85,7 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
     given = {"validation": spec.validation, "test": spec.test}
     with progress.task("reading", 1) as task:
         scan = scan_examples(spec.data, spec.group_key, spec.reading)
+        documents = read_documents(spec.docs) if spec.docs else ()
         data = CheckedData(
             spec.data,
             scan.examples,
@@ -81,9 +93,11 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
             given_splits={
                 side: read_examples(path, reading=spec.reading) for side, path in given.items() if path
             },
-            documents=() if spec.docs is None else read_documents(spec.docs),
+            documents=documents,
+            answer_sources=find_answer_sources(scan.examples, documents, spec.seed),
             count_tokens=_token_counter(spec.base, settings, progress),
             max_tokens=spec.max_tokens,
+            seed=spec.seed,
         )
         task.advance()
     problems: list[Problem] = []
@@ -97,6 +111,7 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
         len({example.id for example in scan.examples}),
         describe_answers([example.answer for example in scan.examples]),
         tuple(problems),
+        data.answer_sources,
     )
 
 

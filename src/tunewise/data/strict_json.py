@@ -45,3 +45,12 @@ STRICT_JSON = json.JSONDecoder(
 """JSON as RFC 8259 means it, where Python's own reader is lax: a repeated key, NaN, an infinity or a number
 beyond a float's range raises ValueError; text that is not JSON raises its subclass JSONDecodeError; too
 deep a nesting raises RecursionError."""
+
+
+def read_object(text: str) -> dict[str, Any] | list[Any] | None:
+    """The object or array that the whole text is, or None."""
+    try:
+        value = STRICT_JSON.decode(text.strip())
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict | list) else None

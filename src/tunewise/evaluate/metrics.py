@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Literal
 
-from tunewise.data.strict_json import STRICT_JSON
+from tunewise.data.strict_json import STRICT_JSON, read_object
 
 AnswerForm = Literal["json", "text"]
 Json = dict[str, Any] | list[Any]
@@ -24,7 +24,7 @@ _OPENING = re.compile(r"[{\[]")
 
 def infer_form(training_answers: Iterable[str]) -> AnswerForm:
     """`json` when every training answer is a JSON object or array, else `text`. Not for test answers."""
-    parsed = [_strict_json(answer.strip()) for answer in training_answers]
+    parsed = [read_object(answer) for answer in training_answers]
     return "json" if parsed and all(value is not None for value in parsed) else "text"
 
 
@@ -46,7 +46,7 @@ def exact_match(answer: str, expected: str, form: AnswerForm) -> float | None:
     JSON is compared by value: key order, white space and 2000 or 2000.0 make no difference; true is not 1.
     An expected answer that is no JSON among ones that are is compared as text.
     """
-    wanted = _strict_json(expected.strip()) if form == "json" else None
+    wanted = read_object(expected) if form == "json" else None
     if wanted is None:
         return float(parse_answer(answer, "text") == expected.strip())
     given = parse_answer(answer, "json")
@@ -58,7 +58,7 @@ def json_field_accuracy(answer: str, expected: str, form: AnswerForm) -> float |
 
     0.0 when the answer is no JSON; None when the expected answer is none.
     """
-    wanted = _strict_json(expected.strip()) if form == "json" else None
+    wanted = read_object(expected) if form == "json" else None
     if wanted is None:
         return None
     given = parse_answer(answer, "json")
@@ -71,7 +71,7 @@ def json_field_accuracy(answer: str, expected: str, form: AnswerForm) -> float |
 
 def form_adherence(answer: str, expected: str, form: AnswerForm) -> float | None:  # noqa: ARG001 - a metric's shape
     """1.0 when the answer as it stands, without prose or fence, is JSON; None for text, which has no form."""
-    return None if form == "text" else float(_strict_json(answer.strip()) is not None)
+    return None if form == "text" else float(read_object(answer) is not None)
 
 
 def metrics_for(form: AnswerForm) -> dict[str, Callable[[str, str], float | None]]:
@@ -81,15 +81,6 @@ def metrics_for(form: AnswerForm) -> dict[str, Callable[[str, str], float | None
 
 def _call(metric: Metric, form: AnswerForm, answer: str, expected: str) -> float | None:
     return metric(answer, expected, form)
-
-
-def _strict_json(text: str) -> Json | None:
-    """The object or array that the whole text is, or None."""
-    try:
-        value = STRICT_JSON.decode(text)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict | list) else None
 
 
 def _first_json(text: str) -> Json | None:

@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""Documents are texts, Markdown and JSONL, alone or in a folder."""
 
 from pathlib import Path
 
@@ -8,34 +8,34 @@ from tunewise.data.documents import read_documents
 from tunewise.errors import DataError
 
 
-def test_documents_come_from_a_folder_a_file_or_the_rows_of_one(tmp_path: Path) -> None:
-    (tmp_path / "b.md").write_text("second")
-    (tmp_path / "a.txt").write_text("first")
-    (tmp_path / "c.png").write_bytes(b"\x89PNG")
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text('{"id": 1, "text": "one"}\n\n{"text": "two"}\n')
-
-    assert read_documents(tmp_path) == ("first", "second")
-    assert read_documents(tmp_path / "b.md") == ("second",)
-    assert read_documents(rows) == ("one", "two")
+def test_a_folder_gives_all_its_documents_in_the_order_of_their_paths(tmp_path: Path):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "z.txt").write_text("last\n", "utf-8")
+    (tmp_path / "b.jsonl").write_text('{"id": 1, "text": "two"}\n\n{"text": "thrée"}\n', "utf-8")
+    (tmp_path / "a.md").write_text("\ufeff# one", "utf-8")
+    (tmp_path / "empty.txt").write_text("\n", "utf-8")
+    (tmp_path / "picture.png").write_bytes(b"\x89PNG")
+    assert read_documents(tmp_path) == ("# one", "two", "thrée", "last\n")
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"),
+    ("name", "content", "complaint"),
     [
-        ("", "holds no documents"),
-        ("{}\n", ":1: no document here"),
-        ("\n{\n", ":2: not JSON"),
-        ("[" * 99_999, "not JSON"),
+        ("a.jsonl", b'{"text": "x"}\n{"body": "y"}', r':2: has null as "text": give \{"text": "..."\}'),
+        ("a.jsonl", b"[1]", ":1: has null as"),
+        ("a.jsonl", b"{", ":1: not JSON"),
+        ("a.txt", b"\xff", "is not UTF-8"),
+        ("a.pdf", b"%PDF", "is no document that can be read: give one that ends with .txt, "),
     ],
 )
-def test_what_holds_no_documents_is_refused_by_line(tmp_path: Path, content: str, problem: str) -> None:
-    rows = tmp_path / "rows.jsonl"
-    rows.write_text(content)
-    with pytest.raises(DataError, match=problem):
-        read_documents(rows)
+def test_what_cannot_be_read_is_named(tmp_path: Path, name, content, complaint):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(DataError, match=complaint):
+        read_documents(tmp_path / name)
 
 
-def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="there is no such file"):
-        read_documents(tmp_path / "none.txt")
+def test_a_path_without_documents_is_named(tmp_path: Path):
+    with pytest.raises(DataError, match="holds no documents"):
+        read_documents(tmp_path)
+    with pytest.raises(DataError, match="there is no such file or folder"):
+        read_documents(tmp_path / "nothing")

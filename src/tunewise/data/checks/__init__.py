@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from tunewise.data.checks.amounts import TooFew
 from tunewise.data.checks.answers import Boilerplate, EchoesInput, TruncatedAnswers
+from tunewise.data.checks.answers_not_in_data import AnswersNotInData
 from tunewise.data.checks.base import Check
 from tunewise.data.checks.characters import ControlCharacters, HtmlEntities, Mojibake, StraySpace
+from tunewise.data.checks.contradictions import Contradictions
 from tunewise.data.checks.exact_duplicates import ExactDuplicates
+from tunewise.data.checks.format_drift import FormatDrift
 from tunewise.data.checks.instructions import InstructionDrift
 from tunewise.data.checks.label_balance import Imbalance, RareLabels, TooFewPerLabel
 from tunewise.data.checks.languages import MixedLanguages
@@ -17,6 +20,8 @@ from tunewise.data.checks.rejected_rows import REJECTED_ROWS
 ALL_CHECKS: tuple[Check, ...] = (
     *REJECTED_ROWS,
     ExactDuplicates(),
+    Contradictions(),
+    FormatDrift(),
     StraySpace(),
     HtmlEntities(),
     Mojibake(),
@@ -32,6 +37,7 @@ ALL_CHECKS: tuple[Check, ...] = (
     InstructionDrift(),
     Secrets(),
     PersonalData(),
+    AnswersNotInData(),
     TooFew(),
     TooFewPerLabel(),
 )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
+from tunewise.data.answer_sources import AnswerSources
 from tunewise.data.sources import RejectedRow
 from tunewise.records import Example
 
@@ -49,6 +50,8 @@ class CheckedData:
     """The files that the user set aside, by "validation" and "test"."""
     documents: Sequence[str] = ()
     """Texts that answers may come from, if given."""
+    answer_sources: AnswerSources | None = None
+    """Where what the answers say stands; None where that was not looked for, or cannot be told."""
     count_tokens: Callable[[Sequence[Example]], Sequence[int]] | None = None
     """Tokens of whole examples in the model's own template; None where no model is at hand."""
     max_tokens: int = 2048

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+
+from tunewise.data.forms import infer_answer_form
 
 # More kinds of answer than this are values that happen to repeat, such as dates.
 MAX_LABELS = 50
@@ -58,8 +59,5 @@ def describe_answers(answers: Sequence[str]) -> str:
         shares = [f"{label!r} {count / labels.num_rows:.0%}" for label, count in labels.counts.items()]
         more = f" and {len(shares) - _SHOWN_LABELS} more" if len(shares) > _SHOWN_LABELS else ""
         return f"{len(shares)} labels: {', '.join(shares[:_SHOWN_LABELS])}{more}"
-    lengths = [len(answer) for answer in answers]
-    return (
-        f"{len(set(answers))} different texts of {min(lengths)} to {max(lengths)} characters, "
-        f"half up to {median(lengths):.0f}"
-    )
+    form = infer_answer_form(answers)
+    return form.describe() if form else f"{len(set(answers))} different ones, too few to show a form"

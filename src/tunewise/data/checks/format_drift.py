@@ -1,0 +1,91 @@
+"""Answers of another form than the others have."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
+from tunewise.data.forms import AnswerForm, infer_answer_form
+from tunewise.records import Example
+
+MIN_ROWS_OF_INSTRUCTION = 50
+"""From which the rows of one instruction show a form of their own; fewer are held to the whole file's."""
+MAX_REMEMBERED = 10_000
+"""Answers, as many files repeat theirs."""
+MAX_REASONS = 8
+"""Which are told apart, the most frequent first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """An answer that has another form than the others to its instruction."""
+
+    example: Example
+    reason: str
+    form: AnswerForm
+
+
+class FormatDrift:
+    """Answers whose form is not that of at least four fifths of them."""
+
+    code = "format-drift"
+    severity: Severity = "warning"
+    cost: Cost = "cheap"
+    finds = (
+        "an answer of another form than nearly all others: text among JSON, a missing key, a label respelled"
+    )
+    why = "The model learns to answer in that form as often as it saw it, and what reads the answers breaks."
+
+    def find(self, data: CheckedData) -> Iterator[Problem]:
+        """One problem for each way in which answers deviate."""
+        answers = [example for example in data.examples if not example.messages[-1].tool_calls]
+        deviations = find_deviations(answers)
+        by_reason: dict[str, list[Deviation]] = {}
+        counts = Counter(deviation.reason for deviation in deviations)
+        told_apart = {reason for reason, _ in counts.most_common(MAX_REASONS)}
+        for each in deviations:
+            by_reason.setdefault(each.reason if each.reason in told_apart else "", []).append(each)
+        regular = f"{len(answers) - len(deviations):,} of {len(answers):,} answers"
+        for reason, group in by_reason.items():
+            first = group[0]
+            yield Problem(
+                self.code,
+                self.severity,
+                tuple(each.example.line for each in group),
+                f"line {first.example.line} {reason or first.reason}; {regular} have the usual form: "
+                f"{first.form.describe()}. Rewrite what deviates, or drop it",
+                first.example.answer,
+            )
+
+
+def find_deviations(examples: Sequence[Example]) -> list[Deviation]:
+    """In file order. Instructions with many rows have a form each, so that a file may hold several tasks."""
+    by_instruction: dict[str | None, list[Example]] = {}
+    for example in examples:
+        by_instruction.setdefault(example.instruction, []).append(example)
+    found: list[Deviation] = []
+    pooled: list[Example] = []
+    for rows in by_instruction.values():
+        if len(rows) < MIN_ROWS_OF_INSTRUCTION:
+            pooled += rows
+        else:
+            found += _deviations_from(_infer(rows), rows)
+    if pooled:
+        found += _deviations_from(_infer(examples), pooled)
+    return sorted(found, key=lambda deviation: deviation.example.line)
+
+
+def _infer(examples: Sequence[Example]) -> AnswerForm | None:
+    return infer_answer_form([example.answer for example in examples])
+
+
+def _deviations_from(form: AnswerForm | None, rows: Iterable[Example]) -> Iterator[Deviation]:
+    if form is None:
+        return
+    deviation = lru_cache(MAX_REMEMBERED)(form.deviation)
+    for example in rows:
+        if (reason := deviation(example.answer)) is not None:
+            yield Deviation(example, reason, form)
