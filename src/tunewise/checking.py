@@ -21,6 +21,9 @@ class CheckSpec(BaseModel):
 
     data: Path
     group_key: str | None = None
+    validation: Path | None = None
+    test: Path | None = None
+    """Files set aside, which must share nothing with `data`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +49,9 @@ def check(spec: CheckSpec, progress: Progress | None = None) -> CheckReport:
     """Look at every row. Raises `DataError` where the file cannot be read at all."""
     progress = progress or SilentProgress()
     scan = scan_examples(spec.data, spec.group_key)
-    data = CheckedData(spec.data, scan.examples, scan.rejected)
+    files = {"validation": spec.validation, "test": spec.test}
+    given = {side: scan_examples(file, spec.group_key).examples for side, file in files.items() if file}
+    data = CheckedData(spec.data, scan.examples, scan.rejected, given)
     problems: list[Problem] = []
     with progress.task("checking", len(ALL_CHECKS)) as task:
         for each in ALL_CHECKS:

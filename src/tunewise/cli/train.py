@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunewise.cli.run import Data, Out, default_suffix
+from tunewise.cli.run import Data, Out, Validation, default_suffix
 from tunewise.settings import get_settings
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def train(
         str | None,
         typer.Option(help="Field of each row; rows with equal values stay on one side of the split."),
     ] = None,
+    validation: Validation = None,
     suffix: Annotated[
         str | None, typer.Option(help="Your part of the model's id. Default: the file's name.")
     ] = None,
@@ -104,6 +105,7 @@ def train(
         data=data,
         base=base,
         group_key=group_key,
+        validation=validation,
         suffix=check_suffix(suffix if suffix is not None else default_suffix(data)),
         seed=seed,
         training=read_train_spec(spec, options),

@@ -4,5 +4,7 @@ from __future__ import annotations
 
 from tunewise.data.checks.base import Check
 from tunewise.data.checks.exact_duplicates import ExactDuplicates
+from tunewise.data.checks.near_duplicates import NearDuplicates
+from tunewise.data.checks.split_leak import SplitLeak
 
-ALL_CHECKS: tuple[Check, ...] = (ExactDuplicates(),)
+ALL_CHECKS: tuple[Check, ...] = (ExactDuplicates(), NearDuplicates(), SplitLeak())
