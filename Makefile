@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help demo test test-full test-vllm lint format bench-train bench-serve bench-instructions bench-estimates \
-	bench-grid clean
+	bench-grid bench-duplicates clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ bench-instructions: $(VENV)/bench ## How many rows have to keep their instructio
 
 bench-grid: $(VENV)/bench ## What `auto` loses against the best of four learning rates; DATA="FILES" names the data.
 	$(BIN)/python benchmarks/auto_grid.py $(DATA)
+
+bench-duplicates: $(VENV)/bench ## Whether near duplicates are found; DATA="FILES" names the data.
+	$(BIN)/python benchmarks/near_duplicates.py $(DATA)
 
 clean: ## Remove .venv and caches; runs stay.
 	rm -rf $(VENV) $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

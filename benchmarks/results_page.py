@@ -16,7 +16,7 @@ INTRODUCTION = """\
 # Benchmarks
 
 Made from `benchmarks/results/*.json`, which `make bench-train`, `make bench-serve`,
-`make bench-instructions`, `make bench-estimates` and `make bench-grid` write.
+`make bench-instructions`, `make bench-estimates`, `make bench-grid` and `make bench-duplicates` write.
 *Ratio* is value over peer, both measured in turns in one run. *Limited by* says what keeps a figure from
 being better.
 """

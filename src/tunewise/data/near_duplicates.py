@@ -21,7 +21,7 @@ from tunewise.records import Example
 # Up to here all rows that are one word apart are found; from `LONG` on also those of several edits.
 MAX_SHORT, LONG = 40, 16
 # An edit that more pairs with the same answer show is how the rows vary: this share of the rows ...
-HABIT_SHARE, HABIT_PAIRS = 0.002, 3
+HABIT_SHARE, HABIT_PAIRS = 0.002, 5
 # Words in more rows than this say what the task is, not what the row is about.
 COMMON_SHARE = 0.05
 # Rows about the same thing share this much of their uncommon words ...
@@ -83,7 +83,7 @@ class _Rows:
         self.words = [input_words(example) for example in examples]
         self.answers = [" ".join(example.answer.casefold().split()) for example in examples]
         self.answers_tell = len(set(self.answers)) > TELLING_ANSWERS * len(examples)
-        self.row_counts = Counter(word for words in self.words for word in set(words))
+        self.row_counts = Counter(word for words in self.words for word in set(words) if word[0].isalnum())
         self.common = COMMON_SHARE * len(examples)
 
     def one_word_apart(self) -> Pairs:
@@ -144,8 +144,9 @@ class _Rows:
         """Whether two rows with the same answer share most of what is not said everywhere."""
         if self.answers_tell:
             return True
+        # Symbols are not counted, so that `<` and `>` make no two rows alike.
         one, other = (
-            {word for word in self.words[i] if self.row_counts[word] <= self.common} for i in (a, b)
+            {word for word in self.words[i] if 0 < self.row_counts[word] <= self.common} for i in (a, b)
         )
         return len(one & other) >= MIN_SHARED * max(len(one), len(other))
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -46,9 +47,11 @@ def group_siblings(examples: Sequence[Example]) -> list[Example]:
     groups = _Groups(np.bincount(members, minlength=len(names)), limit)
     frames = WordLists.of(list(_frames(rows, limit)))
     near = [(pair.first, pair.second) for pair in find_near_duplicates(rows)]
-    for a, b in [*near, *_equal_frames(frames)]:
+    first_alike = _first_with_frame(frames)
+    for a, b in [*near, *enumerate(first_alike)]:
         groups.join(members[a], members[b])
-    groups.join_similar(_unit_vectors(frames), members, _similar_frames(frames))
+    different = np.unique(first_alike)
+    groups.join_similar(_unit_vectors(frames), members, different[_similar_frames(frames.select(different))])
     joined = join_groups(rows, [str(names[groups.root(member)]) for member in members])
     by_position = dict(zip(order, joined, strict=True))
     return [replace(example, group=by_position[i].group) for i, example in enumerate(examples)]
@@ -72,15 +75,18 @@ def _frames(rows: Sequence[Example], limit: int) -> Iterator[list[str]]:
     return (sorted(word for word in words if counts[word] <= limit) for words in found)
 
 
-def _equal_frames(frames: WordLists) -> Iterator[tuple[int, int]]:
+def _first_with_frame(frames: WordLists) -> list[int]:
+    """By row: the first row with the same frame, which is the row itself where the frame is empty."""
     first: dict[bytes, int] = {}
-    for i, (start, end) in enumerate(zip(frames.starts, frames.starts[1:], strict=False)):
-        if end > start:
-            yield first.setdefault(frames.ids[start:end].tobytes(), i), i
+    bounds = enumerate(pairwise(frames.starts))
+    return [
+        i if start == end else first.setdefault(frames.ids[start:end].tobytes(), i)
+        for i, (start, end) in bounds
+    ]
 
 
 def _similar_frames(frames: WordLists) -> Pairs:
-    """Of rows; two groups that are similar on average have such a pair."""
+    """Two groups that are similar on average have such a pair."""
     vectors, ones = _unit_vectors(frames), np.ones(len(frames.starts) - 1, dtype=np.int64)
     return unique_pairs(*(
         pairs[_mean_cosines(vectors, ones, pairs) >= MIN_SIMILARITY]

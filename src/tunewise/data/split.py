@@ -31,6 +31,8 @@ TARGET_DIFFERENCE = 0.10
 # ... when two systems disagree on this share of the examples: a high guess, before anything is measured.
 ASSUMED_DISCORDANCE = 0.30
 MAX_TEST_SHARE = 0.25
+# More keeps every rival busy for long; with groups so large, other groups are what is missing.
+MAX_TEST = 1000
 VALIDATION_SHARE = 0.10
 # How much more alike two examples of a group turn out than any two: also a guess, for the same purpose.
 ASSUMED_CORRELATION = 0.10
@@ -209,7 +211,7 @@ def side_sizes(group_sizes: Sequence[int]) -> tuple[int, int, int]:
     quarter = int(num_examples * MAX_TEST_SHARE)
     design_effect = num_examples / effective_examples(group_sizes) if num_examples else 1.0
     needed = math.ceil(examples_to_detect(TARGET_DIFFERENCE, ASSUMED_DISCORDANCE) * design_effect)
-    test = min(needed, quarter)
+    test = min(needed, quarter, MAX_TEST)
     validation = min(max(int(num_examples * VALIDATION_SHARE), MIN_VALIDATION), MAX_VALIDATION, quarter)
     return num_examples - validation - test, validation, test
 

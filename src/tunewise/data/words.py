@@ -57,6 +57,14 @@ class WordLists:
         """Which list each word stands in."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
+    def select(self, chosen: npt.NDArray[np.int64]) -> WordLists:
+        """Those at the positions `chosen`, which are in order."""
+        lengths = np.diff(self.starts)
+        kept = np.zeros(len(lengths), dtype=bool)
+        kept[chosen] = True
+        starts = np.concatenate([[0], np.cumsum(lengths[chosen])])
+        return WordLists(self.ids[kept[self.owners]], starts, self.words)
+
     def hashes(self) -> npt.NDArray[np.uint64]:
         """64 bits of each word, the same on every machine."""
         digests = (hashlib.blake2b(word.encode(), digest_size=8).digest() for word in self.words)
@@ -72,7 +80,7 @@ def similar_pairs(lists: WordLists, bands: int, hashes_per_band: int, neighbours
     number of pairs is linear in that of lists. Empty lists are in no pair.
     """
     filled = np.flatnonzero(np.diff(lists.starts))
-    if len(filled) < 2:
+    if not len(filled):
         return
     words, starts = lists.hashes(), lists.starts[filled]
     multipliers = np.random.default_rng(0).integers(
@@ -102,7 +110,8 @@ def pairs_of_equal(keys: npt.NDArray[np.uint64], owners: npt.NDArray[np.int64], 
 def unique_pairs(*pairs: Pairs) -> Pairs:
     """Each pair once, smaller position first, in order."""
     ordered = np.sort(np.concatenate([np.empty((0, 2), dtype=np.int64), *pairs]), axis=1)
-    codes = np.unique((ordered[:, 0] << 32) | ordered[:, 1])
+    codes = np.sort((ordered[:, 0] << 32) | ordered[:, 1])
+    codes = codes[np.diff(codes, prepend=-1) > 0]
     return np.stack([codes >> 32, codes & 0xFFFFFFFF], axis=1)
 
 
