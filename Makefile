@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help demo test test-full test-vllm lint format bench-train bench-serve bench-instructions bench-estimates \
-	bench-grid bench-checks bench-check-scale clean
+	bench-grid bench-duplicates bench-checks bench-check-scale clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -46,6 +46,9 @@ bench-instructions: $(VENV)/bench ## How many rows have to keep their instructio
 
 bench-grid: $(VENV)/bench ## What `auto` loses against the best of four learning rates; DATA="FILES" names the data.
 	$(BIN)/python benchmarks/auto_grid.py $(DATA)
+
+bench-duplicates: $(VENV)/bench ## Whether near duplicates are found; DATA="FILES" names the data.
+	$(BIN)/python benchmarks/near_duplicates.py $(DATA)
 
 bench-checks: $(VENV)/bench ## What the checks find of planted defects; DATA="FILES" names clean data.
 	$(BIN)/python benchmarks/planted_defects.py $(DATA)

@@ -53,9 +53,9 @@ def run(
     settings = settings or get_settings()
     registry = Registry(settings.registry)
 
-    dataset = read_dataset(spec.data, spec.group_key, spec.reading)
+    dataset = read_dataset(spec.data, spec.group_key, spec.given_sides, spec.reading)
     progress.say(dataset.describe())
-    split = split_examples(dataset.examples, spec.seed, path=spec.data)
+    split = split_examples(dataset.examples, spec.seed, path=spec.data, given=dataset.given_examples)
     progress.say(split.describe())
 
     progress.say(f"base model: {spec.base} (made ready once per machine, which takes up to a minute)")

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewise.data.dataset import Dataset
-from tunewise.data.split import ASSUMED_DISCORDANCE, Split, TrainingSplit, detectable_difference
+from tunewise.data.split import Split, TrainingSplit
 from tunewise.decide.compare import saved_per_call
 from tunewise.decide.reasons import NOT_PARITY
 from tunewise.errors import TunewiseError
@@ -76,12 +76,15 @@ def open_run(
         **spec.model_dump(mode="json", exclude={"force", "training", "reading"}),
         **spec.reading.model_dump(mode="json"),
         "data": dataset.sha256,
+        **{side: given.sha256 for side, given in dataset.given.items()},
         "base_sha256": base_sha256,
         **spec.training.identity(),
         "start_sha256": sha256_of_base(spec.training.start) if spec.training.start else None,
         "tunewise": version("tunewise"),
     }
-    with RunFolder(out, identity, {"data": f"what {spec.data} holds"}) as folder:
+    files = {"data": spec.data} | spec.given_sides
+    names = {name: f"what {file} holds" for name, file in files.items()}
+    with RunFolder(out, identity, names) as folder:
         record = RunRecord(str(out), str(spec.data), spec.base, spec.seed, "running", int(time.time()))
         registry.add_run(record)
         try:
@@ -232,7 +235,7 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
     manifest["split"] |= {
         "test": len(split.test),
         "seal": split.test.seal,
-        "detectable_difference": detectable_difference(len(split.test), ASSUMED_DISCORDANCE),
+        "detectable_difference": split.detectable_difference,
     }
     return manifest | {
         "decoding": asdict(evidence.decoding),
@@ -254,6 +257,11 @@ def _origin(evidence: Evidence | TunedModel, folder: RunFolder, settings: Settin
             "rows": evidence.dataset.num_rows,
             "examples": len(evidence.dataset.examples),
             "duplicates_removed": evidence.dataset.num_duplicates,
+            "leaked_lines": list(evidence.dataset.leaked_lines),
+            "given": {
+                side: {"path": str(given.path), "sha256": given.sha256}
+                for side, given in evidence.dataset.given.items()
+            },
         },
         "split": {
             "train": len(split.train),

@@ -31,6 +31,8 @@ class TuneSpec(BaseModel):
     """`embedded`, a hub id or a folder."""
     group_key: str | None = None
     """A field of each row whose equal values must stay on one side of the split."""
+    validation: Path | None = None
+    """A file to validate on, in place of a part of `data`."""
     suffix: str = "tuned"
     """The part of the tuned model's id that its owner chooses."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
@@ -42,6 +44,11 @@ class TuneSpec(BaseModel):
     @classmethod
     def _suffix_fits_an_id(cls, suffix: str) -> str:
         return check_suffix(suffix)
+
+    @property
+    def given_sides(self) -> dict[str, Path]:
+        """The files set aside, by side."""
+        return {"validation": self.validation} if self.validation else {}
 
     @property
     def train_spec(self) -> TrainSpec:
@@ -58,8 +65,15 @@ class RunSpec(TuneSpec):
     """The instruction to prompt with, in place of the data's own commonest system message."""
     approaches: tuple[ApproachName, ...] = APPROACHES
     """Which rivals run."""
+    test: Path | None = None
+    """A file to test on, in place of a part of `data`."""
     force: bool = False
     """Deploy the tuned model even if it did not win; recorded as such."""
+
+    @property
+    def given_sides(self) -> dict[str, Path]:
+        """The files set aside, by side."""
+        return super().given_sides | ({"test": self.test} if self.test else {})
 
 
 def parse_approaches(text: str) -> tuple[ApproachName, ...]:

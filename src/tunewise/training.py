@@ -43,9 +43,9 @@ def tune(
     settings = settings or get_settings()
     registry = Registry(settings.registry)
 
-    dataset = read_dataset(spec.data, spec.group_key, spec.reading)
+    dataset = read_dataset(spec.data, spec.group_key, spec.given_sides, spec.reading)
     progress.say(dataset.describe())
-    split = split_for_training(dataset.examples, spec.seed, path=spec.data)
+    split = split_for_training(dataset.examples, spec.seed, path=spec.data, given=dataset.given_examples)
     progress.say(split.describe())
     base = find_base(spec.base, settings)
     base_sha256 = sha256_of_base(base.folder)

@@ -24,6 +24,7 @@ Engine = Annotated[
     Literal["local", "vllm"],
     typer.Option(help="What asks the models: tunewise itself, or the vLLM server that TUNEWISE_VLLM names."),
 ]
+Validation = Annotated[Path | None, typer.Option(help="Examples to validate on, instead of a part of DATA.")]
 
 
 def run(
@@ -39,6 +40,11 @@ def run(
     group_key: Annotated[
         str | None,
         typer.Option(help="Field of each row; rows with equal values stay on one side of the split."),
+    ] = None,
+    validation: Validation = None,
+    test: Annotated[
+        Path | None,
+        typer.Option(help="Examples to test on. Rows of DATA with the same inputs are left out."),
     ] = None,
     format: Format = None,
     columns: Columns = None,
@@ -87,6 +93,8 @@ def run(
         engine=engine,
         instructions=read_instructions(instructions),
         group_key=group_key,
+        validation=validation,
+        test=test,
         suffix=check_suffix(suffix if suffix is not None else default_suffix(data)),
         seed=seed,
         approaches=APPROACHES if approaches is None else parse_approaches(approaches),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
-from tunewise.cli.run import Out, default_suffix
+from tunewise.cli.run import Out, Validation, default_suffix
 from tunewise.settings import get_settings
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ def train(
         str | None,
         typer.Option(help="Field of each row; rows with equal values stay on one side of the split."),
     ] = None,
+    validation: Validation = None,
     format: Format = None,
     columns: Columns = None,
     encoding: Encoding = None,
@@ -109,6 +110,7 @@ def train(
         reading=read_options(format, columns, encoding),
         base=base,
         group_key=group_key,
+        validation=validation,
         suffix=check_suffix(suffix if suffix is not None else default_suffix(data)),
         seed=seed,
         training=read_train_spec(spec, options),

@@ -80,13 +80,20 @@ def validation_rows(run: Path) -> Sequence[Example]:
     try:
         manifest = read_json(run / "manifest.json")
         path = Path(manifest["data"]["path"])
-        if sha256_of_data(path) != manifest["data"]["sha256"]:
+        given = manifest["data"].get("given", {})
+        if any(
+            sha256_of_data(Path(file["path"])) != file["sha256"]
+            for file in (manifest["data"], *given.values())
+        ):
             return ()
+        files = {side: Path(file["path"]) for side, file in given.items()}
         reading = Reading.model_validate(manifest["spec"].get("reading", {}))
-        examples = read_dataset(path, manifest["spec"]["group_key"], reading).examples
+        dataset = read_dataset(path, manifest["spec"]["group_key"], files, reading)
         # A training alone has no test set, and so another split.
         split = split_examples if "test" in manifest["split"] else split_for_training
-        return split(examples, manifest["spec"]["seed"], path=path).validation
+        return split(
+            dataset.examples, manifest["spec"]["seed"], path=path, given=dataset.given_examples
+        ).validation
     except (OSError, ValueError, LookupError):
         return ()
 

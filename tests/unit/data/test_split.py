@@ -2,6 +2,8 @@
 
 import random
 import time
+from collections import Counter
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from tunewise.data.split import (
     SealedTest,
     detectable_difference,
+    effective_examples,
     examples_to_detect,
     side_sizes,
     split_examples,
@@ -78,8 +81,8 @@ def test_a_large_file_gives_the_test_set_what_it_needs_and_no_more():
 
 
 def test_a_small_file_gives_at_most_a_quarter():
-    assert side_sizes(100) == (65, 10, 25)
-    assert side_sizes(20) == (10, 5, 5)
+    assert side_sizes([1] * 100) == (65, 10, 25)
+    assert side_sizes([1] * 20) == (10, 5, 5)
 
 
 def test_ten_examples_are_enough_to_fill_every_side():
@@ -100,8 +103,8 @@ def test_fewer_than_three_groups_are_refused():
 
 def test_big_groups_do_not_break_the_sizes():
     train, validation, test = sizes(split_examples(examples([400, 200] + [1] * 400), seed=0, path=PATH))
-    assert (validation, test) == (100, 234)
-    assert train == 666
+    assert (validation, test) == (100, 250)
+    assert train == 650
 
 
 @pytest.mark.parametrize("groups", [[97, 1, 1, 1], [10, 10, 10], [100] * 4, [50, 40] + [1] * 10, [8, 1, 1]])
@@ -173,3 +176,51 @@ def test_a_training_alone_splits_by_the_same_rules_and_leaves_nothing_over():
     assert split == split_for_training(rows[::-1], seed=0, path="x.jsonl")
     with pytest.raises(DataError, match=r"at least 2 are needed.* of train and validation"):
         split_for_training(examples([12]), seed=0, path="x.jsonl")
+
+
+def labelled(counts):
+    rows = examples([1] * sum(counts.values()))
+    labels = [label for label, count in counts.items() for _ in range(count)]
+    return [
+        replace(row, messages=(row.messages[0], Message("assistant", label)))
+        for row, label in zip(rows, labels, strict=True)
+    ]
+
+
+def test_each_side_has_the_labels_in_the_same_shares():
+    rows = labelled({"positive": 500, "neutral": 300, "negative": 180, "mixed": 20})
+    split = split_examples(rows, seed=3, path=PATH)
+    for side in (split.train, split.validation, split.test.read("checking")):
+        counts = Counter(row.answer for row in side)
+        assert counts["positive"] / len(side) == pytest.approx(0.5, abs=0.011)
+        assert counts["negative"] / len(side) == pytest.approx(0.18, abs=0.011)
+        assert counts["mixed"] / len(side) == pytest.approx(0.02, abs=0.011)
+
+
+def test_a_rare_label_is_trained_on_before_it_is_tested():
+    split = split_examples(labelled({"a": 60, "b": 38, "rare": 2}), seed=0, path=PATH)
+    assert sum(row.answer == "rare" for row in split.train) == 2
+
+
+def test_answers_that_are_no_labels_are_kept_in_proportion_by_length():
+    rows = labelled({"x" * length: 1 for length in range(1, 401)})
+    split = split_examples(rows, seed=0, path=PATH)
+    for side in (split.train, split.validation, split.test.read("checking")):
+        assert sum(len(row.answer) <= 100 for row in side) / len(side) == pytest.approx(0.25, abs=0.02)
+
+
+def test_large_groups_need_more_examples_and_show_less():
+    assert effective_examples([1] * 234) == 234
+    assert effective_examples([11] * 40) == pytest.approx(220)
+    assert side_sizes([11] * 400)[2] == 468
+    split = split_examples(examples([11] * 40), seed=0, path=PATH)
+    assert split.describe() == (
+        "train 286, validation 44, test 110 in 10 groups: enough to see a difference of 20 points"
+    )
+
+
+def test_a_file_set_aside_is_the_side_it_was_set_aside_for():
+    rows = examples([1] * 60)
+    split = split_examples(rows[:40], seed=0, path=PATH, given={"test": rows[40:]})
+    assert sizes(split) == (35, 5, 20)
+    assert {e.id for e in split.test.read("checking")} == {e.id for e in rows[40:]}

@@ -14,13 +14,17 @@ from tunewise.data.checks.instructions import InstructionDrift
 from tunewise.data.checks.label_balance import Imbalance, RareLabels, TooFewPerLabel
 from tunewise.data.checks.languages import MixedLanguages
 from tunewise.data.checks.lengths import LengthOutliers, TooLong
+from tunewise.data.checks.near_duplicates import NearDuplicates
 from tunewise.data.checks.privacy import PersonalData, Secrets
 from tunewise.data.checks.rejected_rows import REJECTED_ROWS
+from tunewise.data.checks.split_leak import SplitLeak
 
 ALL_CHECKS: tuple[Check, ...] = (
     *REJECTED_ROWS,
     ExactDuplicates(),
+    NearDuplicates(),
     Contradictions(),
+    SplitLeak(),
     FormatDrift(),
     StraySpace(),
     HtmlEntities(),

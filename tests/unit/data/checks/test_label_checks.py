@@ -20,9 +20,7 @@ def test_few_short_answers_are_labels_and_values_are_none() -> None:
 def test_answers_are_described_by_their_kind() -> None:
     assert describe_answers(["yes"] * 30 + ["no"] * 10) == "2 labels: 'yes' 75%, 'no' 25%"
     assert describe_answers(["a", "bcd", "efghi"]) == "3 different ones, too few to show a form"
-    assert (
-        describe_answers([f"2024-05-{day:02}" for day in range(1, 29)]) == "short answers like 2024-05-01"
-    )
+    assert describe_answers([f"2024-05-{day:02}" for day in range(1, 29)]) == "short answers like 2024-05-01"
 
 
 def test_the_share_of_a_majority_is_told() -> None:

@@ -1,0 +1,180 @@
+"""Examples that are small edits of one another: one of them was made from the other, or both from a third.
+
+What is wrong about them is that they count twice. An edit that the data make again and again ("my" or "the",
+Chrome or Edge) is no such accident but how the rows vary, so those rows are siblings, see `siblings.py`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from rapidfuzz.distance import OSA
+
+from tunewise.data.words import Pairs, WordLists, input_words, pairs_of_equal, similar_pairs, unique_pairs
+from tunewise.records import Example
+
+# Up to here all rows that are one word apart are found; from `LONG` on also those of several edits.
+MAX_SHORT, LONG = 40, 16
+# An edit that more pairs with the same answer show is how the rows vary: this share of the rows ...
+HABIT_SHARE, HABIT_PAIRS = 0.002, 5
+# Words in more rows than this say what the task is, not what the row is about.
+COMMON_SHARE = 0.05
+# Rows about the same thing share this much of their uncommon words ...
+MIN_SHARED = 0.7
+# ... or their answer, where there are so many different ones, by row, that it is no label.
+TELLING_ANSWERS = 0.2
+# Of pairs of words, in long rows: two words changed in twenty leave so much (Jaccard).
+MIN_JACCARD = 0.7
+# Word length from which one wrong letter is a typing error rather than another word.
+TYPO_LENGTH = 4
+_NEIGHBOURS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class NearDuplicate:
+    """Two examples, by position, and what differs."""
+
+    first: int
+    second: int
+    edit: str
+    """In a few words."""
+
+
+def find_near_duplicates(examples: Sequence[Example]) -> list[NearDuplicate]:
+    """Pairs with the same answer, of which one input is a small edit of the other.
+
+    That is: case and punctuation, one of several words, a swap of two words, or, in long rows, several words.
+    Near-linear: rows meet through hashes of their words with one left open (the deletion neighbourhood, Mor
+    and Fraenkel 1982), long ones through MinHash. In a crowd of rows that are all alike not every pair is
+    named, but each row is in one.
+    """
+    rows = _Rows(examples)
+    candidates = unique_pairs(rows.one_word_apart(), rows.much_in_common())
+    edits = [(int(a), int(b), rows.edit(int(a), int(b))) for a, b in candidates]
+    kinds = Counter(edit.kind for _, _, edit in edits if edit)
+    limit = max(HABIT_PAIRS, HABIT_SHARE * len(examples))
+    return [
+        NearDuplicate(a, b, edit.text)
+        for a, b, edit in edits
+        if edit and (edit.certain or kinds[edit.kind] <= limit) and (edit.slight or rows.about_the_same(a, b))
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Edit:
+    text: str
+    kind: tuple[str, str]
+    """What is counted to know a habit."""
+    certain: bool = False
+    """Never a habit."""
+    slight: bool = False
+    """Changes no meaning, so nothing else has to be alike."""
+
+
+class _Rows:
+    """The examples as words, and what is asked about two of them."""
+
+    def __init__(self, examples: Sequence[Example]) -> None:
+        self.words = [input_words(example) for example in examples]
+        self.answers = [" ".join(example.answer.casefold().split()) for example in examples]
+        self.answers_tell = len(set(self.answers)) > TELLING_ANSWERS * len(examples)
+        self.row_counts = Counter(word for words in self.words for word in set(words) if word[0].isalnum())
+        self.common = COMMON_SHARE * len(examples)
+
+    def one_word_apart(self) -> Pairs:
+        """Short rows with one answer whose words are the same but for one, or for their order."""
+        short = [i for i, words in enumerate(self.words) if 1 <= len(words) <= MAX_SHORT]
+        if not short:
+            return np.empty((0, 2), dtype=np.int64)
+        lists = WordLists.of([self.words[i] for i in short])
+        answers = WordLists.of([[self.answers[i]] for i in short]).hashes()
+        keys, owners = _keys_with_a_gap(lists)
+        pairs = pairs_of_equal(keys ^ answers[owners], owners, _NEIGHBOURS)
+        bags = np.add.reduceat(lists.hashes(), lists.starts[:-1])
+        reordered = pairs_of_equal(bags ^ answers, np.arange(len(short)), _NEIGHBOURS)
+        positions: Pairs = np.array(short, dtype=np.int64)[np.concatenate([pairs, reordered])]
+        return positions
+
+    def much_in_common(self) -> Pairs:
+        """Long rows with many pairs of words in common."""
+        long = [i for i, words in enumerate(self.words) if len(words) >= LONG]
+        lists = WordLists.of([[f"{a} {b}" for a, b in _bigrams(self.words[i])] for i in long])
+        pairs = unique_pairs(*similar_pairs(lists, 12, 4, _NEIGHBOURS))
+        positions: Pairs = np.array(long, dtype=np.int64)[pairs]
+        return positions
+
+    def edit(self, a: int, b: int) -> _Edit | None:
+        """What it takes to make the one input of the other; None where that is no small edit."""
+        if self.answers[a] != self.answers[b]:
+            return None
+        one, other = sorted((self.words[a], self.words[b]), key=len)
+        if one == other:
+            return _Edit("only case, spacing or punctuation differ", ("", ""), certain=True, slight=True)
+        differ = [n for n, (x, y) in enumerate(zip(one, other, strict=False)) if x != y]
+        first = differ[0] if differ else len(one)
+        if len(one) == len(other) > 1 and len(differ) == 1:
+            return self._changed(one[first], other[first])
+        if len(one) == len(other) and len(differ) == 2 and sorted(one) == sorted(other):
+            x, y = one[first], one[differ[1]]
+            return _Edit(f"{x!r} and {y!r} are swapped", (min(x, y), f"<>{max(x, y)}"), slight=True)
+        if len(other) == len(one) + 1 and one[first:] == other[first + 1 :]:
+            return self._changed("", other[first])
+        if len(one) >= LONG:
+            shared, either = (
+                len(f(set(_bigrams(one)), set(_bigrams(other)))) for f in (set.__and__, set.__or__)
+            )
+            if shared >= MIN_JACCARD * either:
+                return _Edit("a few words differ", ("", ""), certain=True)
+        return None
+
+    def _changed(self, x: str, y: str) -> _Edit:
+        text = f"{x!r} stands for {y!r}" if x else f"{y!r} is added"
+        kinds = sorted((_class_of(x), _class_of(y)))
+        # Another number has another answer, or else the answer does not depend on it.
+        certain = kinds in (["", "#"], ["#", "#"]) and self.answers_tell
+        typo = "#" not in kinds and max(len(x), len(y)) >= TYPO_LENGTH and OSA.distance(x, y) <= 1
+        return _Edit(text, (kinds[0], kinds[1]), certain, slight=typo)
+
+    def about_the_same(self, a: int, b: int) -> bool:
+        """Whether two rows with the same answer share most of what is not said everywhere."""
+        if self.answers_tell:
+            return True
+        # Symbols are not counted, so that `<` and `>` make no two rows alike.
+        one, other = (
+            {word for word in self.words[i] if 0 < self.row_counts[word] <= self.common} for i in (a, b)
+        )
+        return len(one & other) >= MIN_SHARED * max(len(one), len(other))
+
+
+def _class_of(word: str) -> str:
+    return "#" if word[:1].isdigit() else word
+
+
+def _bigrams(words: Sequence[str]) -> Iterator[tuple[str, str]]:
+    return pairwise(words)
+
+
+def _keys_with_a_gap(lists: WordLists) -> tuple[npt.NDArray[np.uint64], npt.NDArray[np.int64]]:
+    """(keys, owners): a hash of each list with each word left open in turn, and with a gap before each word.
+
+    Lists of one length that differ in one word share the first kind; a list and the same with a word more
+    share one of each. The hash is a polynomial modulo 2 ** 64, so a gap is put in by a sum.
+    """
+    base, gap = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xD6E8FEB86659FD93)
+    owners, starts = lists.owners, lists.starts
+    powers = np.cumprod(np.full(MAX_SHORT + 1, base), dtype=np.uint64)
+    power = powers[np.arange(len(owners)) - starts[owners]]
+    terms = lists.hashes() * power
+    total = np.add.reduceat(terms, starts[:-1])
+    before = np.cumsum(terms, dtype=np.uint64) - terms
+    before -= before[starts[:-1]][owners]
+    open_keys = total[owners] - terms + gap * power
+    gap_keys = before + gap * power + base * (total[owners] - before)
+    end_keys = total + gap * powers[np.diff(starts)]
+    keys = np.concatenate([open_keys, gap_keys, end_keys])
+    return keys, np.concatenate([owners, owners, np.arange(len(starts) - 1)])

@@ -1,0 +1,78 @@
+"""Files set aside are taken as they are, and what they hold is not trained on."""
+
+import json
+
+import pytest
+
+from tunewise.data.dataset import read_dataset
+from tunewise.data.split import split_examples, split_for_training
+from tunewise.errors import DataError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, *texts):
+        rows = [
+            {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": f"a {text}"}]}
+            for text in texts
+        ]
+        file = tmp_path / name
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        return file
+
+    return write
+
+
+def texts(examples):
+    return {example.turns[0].content for example in examples}
+
+
+VERBS = "jump walk sing read cook dance paint climb swim write plant mend"
+ROWS = [f"{verb} {verb}ing" for verb in VERBS.split()]
+
+
+def test_rows_that_a_given_side_holds_are_left_out_and_named(write):
+    data, test = write("data.jsonl", *ROWS), write("test.jsonl", "Walk walking!", "fly flying")
+    dataset = read_dataset(data, given={"test": test})
+
+    assert texts(dataset.examples) == set(ROWS) - {"walk walking"}
+    assert dataset.leaked_lines == (2,)
+    assert dataset.describe().endswith(
+        "12 rows, 11 different examples; 1 removed that test hold too (lines 2)"
+    )
+    split = split_examples(dataset.examples, 0, path=data, given=dataset.given_examples)
+    assert texts(split.test.read("checking")) == {"Walk walking!", "fly flying"}
+    assert texts([*split.train, *split.validation]) == texts(dataset.examples)
+    assert split.validation
+
+
+def test_two_given_sides_leave_all_the_rest_for_training(write):
+    files = {
+        "validation": write("validation.jsonl", "fly flying"),
+        "test": write("test.jsonl", "win winning"),
+    }
+    data = write("data.jsonl", *ROWS)
+    dataset = read_dataset(data, given=files)
+    split = split_examples(dataset.examples, 0, path=data, given=dataset.given_examples)
+    assert texts(split.train) == set(ROWS)
+    assert texts(split.validation) == {"fly flying"}
+    alone = read_dataset(data, given={"validation": files["validation"]})
+    assert (
+        split_for_training(alone.examples, 0, path=data, given=alone.given_examples).validation
+        == (alone.given_examples["validation"])
+    )
+
+
+def test_given_sides_that_share_a_row_are_refused_by_its_line(write):
+    files = {
+        "validation": write("v.jsonl", "a b", "fly flying"),
+        "test": write("t.jsonl", "x y", "z", "Fly flying"),
+    }
+    with pytest.raises(DataError, match=r"t\.jsonl:3: its input stands in .*v\.jsonl:2, too"):
+        read_dataset(write("data.jsonl", *ROWS), given=files)
+
+
+def test_a_file_that_holds_nothing_but_the_test_is_refused(write):
+    data = write("data.jsonl", *ROWS)
+    with pytest.raises(DataError, match="every row of it stands in test, too"):
+        read_dataset(data, given={"test": data})
