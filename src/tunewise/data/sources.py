@@ -40,6 +40,17 @@ class RejectedRow:
 
 
 @dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A row as it stands in the file, with all its fields, for whoever writes it out again."""
+
+    line: int
+    fields: dict[str, Any] | None
+    """As OpenAI's fine-tuning takes them; None where they cannot be read."""
+    text: str | None
+    """The row as one line of chat JSONL, where it stood as one in the file."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scan:
     """All that a file holds."""
 
@@ -77,6 +88,20 @@ def scan_examples(path: Path | str, group_key: str | None = None) -> Scan:
     rejected: list[RejectedRow] = []
     examples = _read_rows(Path(path), group_key, rejected.append)
     return Scan(tuple(examples), tuple(rejected))
+
+
+def read_source_rows(path: Path | str) -> Iterator[SourceRow]:
+    """Every row of a file as it stands there. Raises `DataError` where the file cannot be read."""
+    for line, raw in _numbered_lines(Path(path)):
+        try:
+            text = raw.decode("utf-8").strip(_JSON_SPACE)
+        except UnicodeDecodeError:
+            yield SourceRow(line, None, None)
+            continue
+        try:
+            yield SourceRow(line, _parse_row(raw), text)
+        except RowProblem:
+            yield SourceRow(line, None, text)
 
 
 def _read_rows(path: Path, group_key: str | None, reject: Callable[[RejectedRow], None]) -> list[Example]:
