@@ -165,8 +165,8 @@ def test_a_fix_never_empties_a_turn() -> None:
 
 
 PIECES = [
-    "&amp;", "&lt;", "&nbsp;", "&quot;", "&#39;", "&#0;", "&Atilde;&copy;", "&", ";", "amp;", "html", "<b", "{",
-    '{"a": "', '"}', "x", "\\", "Ã©", "â€™", "Â", "\ufeff", "é", " ", "\n", "    ", "\r\n",
+    "&amp;", "&lt;", "&nbsp;", "&quot;", "&#39;", "&#0;", "&Atilde;&copy;", "&", ";", "amp;", "html", "<b",
+    "{", '{"a": "', '"}', "x", "\\", "Ã©", "â€™", "Â", "\ufeff", "é", " ", "\n", "    ", "\r\n",
 ]  # fmt: skip
 TEXTS = st.lists(st.one_of(st.sampled_from(PIECES), st.text(max_size=4)), max_size=8).map("".join)
 
