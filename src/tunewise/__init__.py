@@ -15,6 +15,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tunewise.checking import CheckReport as CheckReport
+    from tunewise.checking import CheckSpec as CheckSpec
+    from tunewise.checking import check as check
     from tunewise.errors import TunewiseError as TunewiseError
     from tunewise.pipeline import run as run
     from tunewise.records import Verdict as Verdict
@@ -24,15 +27,29 @@ if TYPE_CHECKING:
     from tunewise.training import tune as tune
 
 _HOMES = {
+    "CheckReport": "tunewise.checking",
+    "CheckSpec": "tunewise.checking",
     "RunSpec": "tunewise.run_spec",
     "TrainSpec": "tunewise.train.spec",
     "TuneSpec": "tunewise.run_spec",
     "TunewiseError": "tunewise.errors",
     "Verdict": "tunewise.records",
+    "check": "tunewise.checking",
     "run": "tunewise.pipeline",
     "tune": "tunewise.training",
 }
-__all__ = ["RunSpec", "TrainSpec", "TuneSpec", "TunewiseError", "Verdict", "run", "tune"]
+__all__ = [
+    "CheckReport",
+    "CheckSpec",
+    "RunSpec",
+    "TrainSpec",
+    "TuneSpec",
+    "TunewiseError",
+    "Verdict",
+    "check",
+    "run",
+    "tune",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from tunewise.data.checks import ALL_CHECKS
 from tunewise.data.checks.base import CheckedData, Problem
-from tunewise.data.sources import scan_examples
+from tunewise.data.checks.labels import describe_answers
+from tunewise.data.documents import read_documents
+from tunewise.data.sources import read_examples, scan_examples
 from tunewise.progress import Progress, SilentProgress
+from tunewise.records import Example
+from tunewise.settings import Settings, get_settings
+from tunewise.train.spec import TrainSpec
+
+_SEVERITIES = ("error", "warning", "note")
 
 
 class CheckSpec(BaseModel):
@@ -21,6 +29,16 @@ class CheckSpec(BaseModel):
 
     data: Path
     group_key: str | None = None
+    validation: Path | None = None
+    """Examples that the user set aside to choose with."""
+    test: Path | None = None
+    """Examples that the user set aside to test with."""
+    docs: Path | None = None
+    """What answers may come from; see `data.documents`."""
+    base: str = "embedded"
+    """The model whose tokens are counted."""
+    max_tokens: int = Field(default_factory=lambda: TrainSpec().max_tokens, ge=1)
+    """The longest example that is trained on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +47,11 @@ class CheckReport:
 
     rows: int
     examples: int
+    """Different ones."""
+    answers: str
+    """What they look like, in a few words."""
     problems: tuple[Problem, ...]
+    """The worst first, and the most frequent first among equals."""
 
     @property
     def sound(self) -> bool:
@@ -39,17 +61,59 @@ class CheckReport:
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints."""
         problems = [asdict(problem) | {"count": problem.count} for problem in self.problems]
-        return {"rows": self.rows, "examples": self.examples, "problems": problems}
+        return {"rows": self.rows, "examples": self.examples, "answers": self.answers, "problems": problems}
 
 
-def check(spec: CheckSpec, progress: Progress | None = None) -> CheckReport:
-    """Look at every row. Raises `DataError` where the file cannot be read at all."""
+def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings | None = None) -> CheckReport:
+    """Look at every row. Raises `DataError` where a file cannot be read at all."""
     progress = progress or SilentProgress()
-    scan = scan_examples(spec.data, spec.group_key)
-    data = CheckedData(spec.data, scan.examples, scan.rejected)
+    settings = settings or get_settings()
+    given = {"validation": spec.validation, "test": spec.test}
+    with progress.task("reading", 1) as task:
+        scan = scan_examples(spec.data, spec.group_key)
+        data = CheckedData(
+            spec.data,
+            scan.examples,
+            scan.rejected,
+            given_splits={side: read_examples(path) for side, path in given.items() if path is not None},
+            documents=() if spec.docs is None else read_documents(spec.docs),
+            count_tokens=_token_counter(spec.base, settings, progress),
+            max_tokens=spec.max_tokens,
+        )
+        task.advance()
     problems: list[Problem] = []
     with progress.task("checking", len(ALL_CHECKS)) as task:
         for each in ALL_CHECKS:
             problems += each.find(data)
             task.advance(note=each.code)
-    return CheckReport(scan.num_rows, len({example.id for example in scan.examples}), tuple(problems))
+    problems.sort(key=lambda problem: (_SEVERITIES.index(problem.severity), -problem.count))
+    return CheckReport(
+        scan.num_rows,
+        len({example.id for example in scan.examples}),
+        describe_answers([example.answer for example in scan.examples]),
+        tuple(problems),
+    )
+
+
+def _token_counter(
+    base: str, settings: Settings, progress: Progress
+) -> Callable[[Sequence[Example]], Sequence[int]]:
+    """Counts as training does, with a tokenizer that is loaded when it is first asked."""
+
+    def count_tokens(examples: Sequence[Example]) -> Sequence[int]:
+        from tunewise.chat.template import ChatTemplateError
+        from tunewise.models.base import find_base, load_tokenizer
+        from tunewise.train.rows import encode_row, training_template
+
+        progress.say(f"counting tokens of {len(examples)} long rows as {base} reads them")
+        template = training_template(load_tokenizer(find_base(base, settings)))
+
+        def count(example: Example) -> int:
+            try:
+                return len(encode_row(template, example).ids)
+            except ChatTemplateError:  # Unusable with this model, but not for its length.
+                return 0
+
+        return list(map(count, examples))
+
+    return count_tokens

@@ -40,10 +40,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-app.command(epilog=run.EXAMPLE)(run.run)
-app.command(epilog=train.EXAMPLE)(train.train)
 app.command(epilog=check.EXAMPLE)(check.check)
 app.command(epilog=review.EXAMPLE)(review.review)
+app.command(epilog=run.EXAMPLE)(run.run)
+app.command(epilog=train.EXAMPLE)(train.train)
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.command(epilog=tokens.EXAMPLE)(tokens.tokens)
 app.command(epilog=serve.EXAMPLE)(serve.serve)

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from tunewise.cli import repairs
 from tunewise.cli.output import print_json
 
+if TYPE_CHECKING:
+    from tunewise.checking import CheckReport
+    from tunewise.data.checks.base import Problem, Severity
+
 EXAMPLE = "Example: tunewise check examples/prices.jsonl"
+
+_COLOURS: dict[Severity, str] = {"error": "red", "warning": "yellow", "note": "blue"}
+_SHOWN_LINES = 8
 
 
 def check(
     data: Annotated[Path, typer.Argument(help="Examples as OpenAI chat JSONL: one conversation per line.")],
     group_key: Annotated[
         str | None, typer.Option(help="Field of each row; rows with equal values belong together.")
+    ] = None,
+    validation: Annotated[
+        Path | None, typer.Option(help="Examples that you set aside to choose with: do they leak?")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Examples that you set aside to test with: do they leak?")
+    ] = None,
+    docs: Annotated[
+        Path | None,
+        typer.Option(help='What answers may come from: text files, or JSONL with a "text" in each row.'),
+    ] = None,
+    base: Annotated[
+        str, typer.Option(help="The model whose tokens are counted: embedded, a hub id or a folder.")
+    ] = "embedded",
+    max_tokens: Annotated[
+        int | None, typer.Option(min=1, help="The longest row that is trained on. Default: as in training.")
     ] = None,
     fix: repairs.Fix = False,
     drop: repairs.Drop = None,
@@ -29,29 +52,65 @@ def check(
 ) -> None:
     """What is wrong with DATA, by line, and does it matter for training?
 
-    Errors make training unsound: exit code 1. With --fix or --drop, the copy is what is judged.
+    Errors make training unsound: exit code 1. Warnings make it worse, notes are worth knowing. All codes are
+    explained in docs/checks.md. With --fix or --drop, the exit code is about the copy.
     """
     from tunewise.checking import CheckSpec
     from tunewise.checking import check as check_data
     from tunewise.cli.progress import RichProgress
-    from tunewise.data.repair import leave_alone, repair
+    from tunewise.data.repair import repair
 
     to_do = repairs.read_repair_options(data, fix=fix, drop=drop, keep=keep, out=out)
-    spec = CheckSpec(data=data, group_key=group_key)
-    report = check_data(spec, RichProgress())
-    report = replace(report, problems=leave_alone(report.problems, to_do.keep))
-    shown = report.to_json()
+    limits = {} if max_tokens is None else {"max_tokens": max_tokens}
+    spec = CheckSpec(
+        data=data, group_key=group_key, validation=validation, test=test, docs=docs, base=base, **limits
+    )
+    report = repairs.judge(check_data(spec, RichProgress()), to_do)
+    told = report.to_json()
     if not as_json:
-        for problem in report.problems:
-            typer.echo(f"{problem.severity} {problem.code}: {problem.count} rows: {problem.message}")
+        show_report(report, data)
     if out is not None:
         copy = repair(data, out, report.problems, to_do)
-        report = check_data(spec.model_copy(update={"data": out}), RichProgress())
-        report = replace(report, problems=leave_alone(report.problems, to_do.keep))
-        shown["clean"] = repairs.copy_to_json(copy, report)
+        report = repairs.judge(check_data(spec.model_copy(update={"data": out}), RichProgress()), to_do)
+        told["clean"] = repairs.copy_to_json(copy, report)
         if not as_json:
             typer.echo(repairs.describe_copy(copy, report))
     if as_json:
-        print_json(shown)
+        print_json(told)
     if not report.sound:
         raise typer.Exit(1)
+
+
+def show_report(report: CheckReport, data: Path) -> None:
+    """What there is, then what is wrong with it, the worst first."""
+    typer.echo(f"\n{data}: {report.rows} rows, {report.examples} different examples")
+    typer.echo(f"answers: {report.answers}")
+    for problem in report.problems:
+        typer.echo()
+        _show_problem(problem)
+    counts = Counter(problem.severity for problem in report.problems)
+    found = [f"{n} {severity}{'s' * (n > 1)}" for severity in _COLOURS if (n := counts[severity])]
+    verdict = "training on this is sound" if report.sound else "mend the errors before training on this"
+    typer.echo(f"\n{', '.join(found) or 'nothing found'}: {verdict}")
+
+
+def _show_problem(problem: Problem) -> None:
+    severity = typer.style(problem.severity, fg=_COLOURS[problem.severity], bold=True)
+    head = f"{severity} {typer.style(problem.code, bold=True)}"
+    if problem.lines:
+        shown = ", ".join(map(str, problem.lines[:_SHOWN_LINES]))
+        more = ", ..." if problem.count > _SHOWN_LINES else ""
+        head += (
+            f": {problem.count} row{'s' * (problem.count > 1)}, line{'s' * (problem.count > 1)} {shown}{more}"
+        )
+    typer.echo(head)
+    typer.echo(f"  {problem.message}")
+    if problem.example is not None:
+        typer.echo(f"  e.g. {_on_one_line(problem.example)}")
+    if problem.examined is not None:
+        typer.echo(f"  found among {problem.examined} rows drawn at random")
+
+
+def _on_one_line(text: str) -> str:
+    """Line breaks spelled out, and whatever else a terminal would act on."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

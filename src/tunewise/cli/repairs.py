@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -38,11 +39,10 @@ def read_repair_options(
     """What is to be done, checked before any work begins. Raises a `TunewiseError` or a usage error."""
     from tunewise.data.checks import ALL_CHECKS
     from tunewise.data.clean_file import refuse_to_overwrite
-    from tunewise.data.fixes import FIXABLE_CODES
-    from tunewise.data.repair import UNUSABLE_CODES, RepairSpec
+    from tunewise.data.repair import RepairSpec
 
     spec = RepairSpec(fix=fix, drop=tuple(drop or ()), keep=tuple(keep or ()))
-    spec.check_codes({check.code for check in ALL_CHECKS} | {*UNUSABLE_CODES, *FIXABLE_CODES})
+    spec.check_codes(check.code for check in ALL_CHECKS)
     if spec.writes and out is None:
         raise typer.BadParameter("--fix and --drop write a copy: say where to, with --out CLEAN")
     if out is not None:
@@ -54,12 +54,22 @@ def read_repair_options(
     return spec
 
 
+def judge(report: CheckReport, to_do: RepairSpec) -> CheckReport:
+    """The same report, in which problems that are to be kept are no more than notes."""
+    from tunewise.data.repair import leave_alone
+
+    return replace(report, problems=leave_alone(report.problems, to_do.keep))
+
+
 def describe_copy(copy: CleanFile, left: CheckReport) -> str:
     """What was done, where it is written down, and what is left to do by hand."""
     problems = Counter[tuple[str, str]]()
     for each in left.problems:
         problems[each.severity, each.code] += each.count
-    found = [f"{code} ({severity}, {rows:,} rows)" for (severity, code), rows in problems.items()]
+    found = [
+        f"{code} ({severity}, {f'{rows:,} rows' if rows > 1 else 'one row' if rows else 'the whole file'})"
+        for (severity, code), rows in problems.items()
+    ]
     verdict = "training on it is sound" if left.sound else "mend the errors before training on it"
     return (
         f"\n{copy.describe()}\nevery change: {copy.log}\n"

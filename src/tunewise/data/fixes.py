@@ -12,6 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from html.entities import html5
 from types import MappingProxyType
 from typing import Any
 
@@ -22,27 +23,33 @@ DUPLICATE = "exact-duplicate"
 _ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _TAG = re.compile(r"<[A-Za-z/!?]")
 _CODE = re.compile(r"[`{}\\]|\w\(|=>|->|::|&&")
+_MISREAD_AS = ("latin-1", "iso-8859-", "sloppy-windows-125")
 _MARKUP_WORDS = ("html", "xml", "entit", "escap", "markup")
+_ENCODING_WORDS = ("mojibake", "encod", "utf-8", "utf8", "unicode", "charset", "garbled")
 _INDENTED_LINE = re.compile(r"\n[ \t]+\S")
 
 
-def unify_line_ends(text: str) -> str:
-    """Without the byte order mark that a file began with once, and with line feeds for CR LF."""
-    return text.removeprefix("\ufeff").replace("\r\n", "\n")
+def remove_byte_order_mark(text: str) -> str:
+    """Without the mark that a file began with once, which reading it in pieces left in a text."""
+    return text.removeprefix("\ufeff")
 
 
 def undo_mojibake(text: str) -> str:
     """UTF-8 that was read as another encoding, read aright: `cafÃ©` is `café`.
 
-    Only where the whole text went that way. Where ftfy would fill in a lost byte, or mend the parts that look
-    wrong and leave the others, it would guess.
+    Only where the whole text went that way, through an encoding of Windows or the web. Where ftfy would fill
+    in a lost byte, or mend the parts that look wrong and leave the others, it would guess; and what old Macs
+    and DOS made of text looks like mathematics.
     """
     if text.isascii():
         return text
     import ftfy
 
     mended, steps = ftfy.fix_encoding_and_explain(text)
-    certain = steps is not None and all(step.action in ("encode", "decode") for step in steps)
+    certain = steps is not None and all(
+        step.action == "decode" or (step.action == "encode" and step.parameter.startswith(_MISREAD_AS))
+        for step in steps
+    )
     return mended if certain else text
 
 
@@ -78,7 +85,7 @@ def strip_turn(text: str) -> str:
 
 TEXT_FIXES: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
-        "control-character": unify_line_ends,
+        "control-character": remove_byte_order_mark,
         "mojibake": undo_mojibake,
         "html-entity": unescape_entities,
         "stray-space": strip_turn,
@@ -108,8 +115,11 @@ def fix_turns(row: dict[str, Any], codes: Collection[str]) -> tuple[dict[str, An
     """
     turns = row["messages"]
     fixes = {code: fix for code, fix in TEXT_FIXES.items() if code in codes}
-    if any(_is_about_markup(turn.get("content")) for turn in turns):
+    said = "\n".join(turn["content"] for turn in turns if isinstance(turn.get("content"), str))
+    if "&" in said and (_mentions(said, _MARKUP_WORDS) or _TAG.search(said)):
         fixes.pop("html-entity", None)
+    if not said.isascii() and _mentions(said, _ENCODING_WORDS):
+        fixes.pop("mojibake", None)
     changes: list[TurnChange] = []
     mended_turns: list[dict[str, Any]] = []
     for index, turn in enumerate(turns):
@@ -138,16 +148,14 @@ def _fix_turn(
     return (turn | {"content": text} if changes else turn), changes
 
 
-def _is_about_markup(text: object) -> bool:
-    """Whether entities may be what the conversation is about."""
-    if not isinstance(text, str):
-        return False
+def _mentions(text: str, words: tuple[str, ...]) -> bool:
+    """Whether what looks like a defect may be what the conversation is about."""
     lower = text.lower()
-    return any(word in lower for word in _MARKUP_WORDS) or _TAG.search(text) is not None
+    return any(word in lower for word in words)
 
 
 def _is_prose(text: str) -> bool:
-    entities = [entity for entity in _ENTITY.findall(text) if html.unescape(entity) != entity]
+    entities = [entity for entity in _ENTITY.findall(text) if _is_entity(entity)]
     if not entities:
         return True
     if _CODE.search(text) or text.strip() in entities:
@@ -166,7 +174,12 @@ def _is_visible(characters: str) -> bool:
 
 def _unescape(text: str) -> str:
     # Not html.unescape on the whole: it takes the "&copy" of "?a=1&copy=2" for an entity.
-    return _ENTITY.sub(lambda match: html.unescape(match[0]), text)
+    return _ENTITY.sub(lambda match: html.unescape(match[0]) if _is_entity(match[0]) else match[0], text)
+
+
+def _is_entity(text: str) -> bool:
+    """Not `&notit;`, of which html.unescape would take a part."""
+    return text[1] == "#" or text[1:] in html5
 
 
 def _read_json(text: str) -> Any:

@@ -175,14 +175,18 @@ def test_in_a_real_terminal_ctrl_c_keeps_what_was_decided(data: Path, out: Path)
     )
     os.close(inside)
     screen = _Screen(terminal)
-    assert "1 · line 2" in screen.wait_for("> ")
-    os.write(terminal, b"d 1\n")
-    screen.wait_for("1 · line 2 · dropped")
-    screen.wait_for("> ")
-    os.write(terminal, b"\x03")
-    screen.wait_for("takes up where this one stopped")
-    assert process.wait(timeout=60) == 3
-    os.close(terminal)
+    try:
+        assert "1 · line 2" in screen.wait_for("> ")
+        os.write(terminal, b"d 1\n")
+        screen.wait_for("1 · line 2 · dropped")
+        screen.wait_for("> ")
+        os.write(terminal, b"\x03")
+        screen.wait_for("takes up where this one stopped")
+        assert process.wait(timeout=60) == 3
+    finally:
+        process.kill()
+        process.wait()
+        os.close(terminal)
     saved = json.loads(Path(f"{out}.decisions.json").read_text("utf-8"))
     assert [(each["line"], each["action"]) for each in saved["decisions"]] == [(2, "drop")]
     assert review(data, out, "k", "k", "w").exit_code == 0
@@ -196,7 +200,7 @@ class _Screen:
         self._terminal = terminal
         self._unread = ""
 
-    def wait_for(self, text: str, seconds: float = 60) -> str:
+    def wait_for(self, text: str, seconds: float = 120) -> str:
         end = time.monotonic() + seconds
         while text not in self._unread:
             assert time.monotonic() < end, self._unread

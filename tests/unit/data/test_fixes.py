@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from tunewise.data.fixes import (
     TEXT_FIXES,
     fix_turns,
+    remove_byte_order_mark,
     strip_turn,
     undo_mojibake,
     unescape_entities,
-    unify_line_ends,
 )
 
 
@@ -53,6 +53,7 @@ def test_utf8_that_was_read_as_something_else_is_read_aright(text: str, mended: 
         "Ã la carte",  # A byte is lost: it may have been "à".
         "cafÃ© in 中文",  # Only a part of the text went wrong.
         "2 × 3 – “quoted”",
+        "x√≤3 and √±",  # As a Mac would show ò and ñ.
     ],
 )
 def test_other_text_is_not_taken_for_mojibake(text: str) -> None:
@@ -78,7 +79,7 @@ def test_entities_in_prose_and_in_the_strings_of_json_are_decoded(text: str, men
     "text",
     [
         "a=1&copy=2; b",
-        "R&D; Q&A;",
+        "R&D; Q&A; &notit;",
         "&amp;",
         '{"entity": "&amp;"}',
         "<p>Fish &amp; chips</p>",
@@ -114,8 +115,13 @@ def test_a_first_line_that_is_indented_as_others_are_keeps_its_indentation() -> 
     assert strip_turn("\n\n    if x:\n        return\n") == "    if x:\n        return"
 
 
-def test_line_ends_and_a_byte_order_mark_are_made_one() -> None:
-    assert unify_line_ends("\ufeffa\r\nb\rc\ufeff") == "a\nb\rc\ufeff"
+def test_a_byte_order_mark_goes_and_line_ends_stay() -> None:
+    assert remove_byte_order_mark("\ufeffa\r\nb\ufeff") == "a\r\nb\ufeff"
+
+
+def test_no_text_is_decoded_anew_where_the_conversation_is_about_encodings() -> None:
+    row = chat("Which encoding went wrong here?", "cafÃ© was UTF-8")
+    assert fix_turns(row, TEXT_FIXES) == (row, ())
 
 
 def test_one_fix_makes_way_for_the_next_and_every_step_is_told() -> None:

@@ -61,6 +61,8 @@ class Check(Protocol):
     """One code of the table in `docs/checks.md`."""
 
     code: str
+    severity: Severity
+    """The worst that its problems have."""
     cost: Cost
     finds: str
     """What it finds, in a few words."""

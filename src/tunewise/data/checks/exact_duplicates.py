@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from tunewise.data.checks.base import CheckedData, Cost, Problem
+from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
 from tunewise.data.duplicates import remove_exact_duplicates
 
 
@@ -12,6 +12,7 @@ class ExactDuplicates:
     """Rows that repeat an earlier one, word for word."""
 
     code = "exact-duplicate"
+    severity: Severity = "warning"
     cost: Cost = "cheap"
     finds = "a conversation that stood on an earlier line already"
     why = "It counts twice in training, and would let a model be tested on what it learned from."
@@ -24,7 +25,7 @@ class ExactDuplicates:
             example = repeated[0]
             yield Problem(
                 self.code,
-                "warning",
+                self.severity,
                 tuple(row.line for row in repeated),
                 f"line {example.line} repeats line {first[example.id]}: --fix keeps the first of each",
                 example.answer,

@@ -1,0 +1,38 @@
+"""Too few rows to learn from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
+from tunewise.data.split import MIN_EXAMPLES, WORTH_MEASURING
+
+
+class TooFew:
+    """A file with a handful of examples."""
+
+    code = "too-few"
+    severity: Severity = "error"
+    cost: Cost = "cheap"
+    finds = f"fewer than {MIN_EXAMPLES} different examples (error), or fewer than {WORTH_MEASURING} (warning)"
+    why = "A quarter is set aside to test with, and on so few no gain can be told from chance."
+
+    def find(self, data: CheckedData) -> Iterator[Problem]:
+        """Of the file as a whole; repetitions do not count."""
+        different = len({example.id for example in data.examples})
+        if different < MIN_EXAMPLES:
+            yield Problem(
+                self.code,
+                "error",
+                (),
+                f"{different} usable examples: {MIN_EXAMPLES} are the least to train, choose and test with, "
+                f"and {WORTH_MEASURING} are worth measuring",
+            )
+        elif different < WORTH_MEASURING:
+            yield Problem(
+                self.code,
+                "warning",
+                (),
+                f"{different} different examples: with fewer than {WORTH_MEASURING}, prompting usually does "
+                "as well, and the test set is too small to show a gain",
+            )
