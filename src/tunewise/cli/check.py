@@ -19,6 +19,7 @@ EXAMPLE = "Example: tunewise check examples/prices.jsonl"
 
 _COLOURS: dict[Severity, str] = {"error": "red", "warning": "yellow", "note": "blue"}
 _SHOWN_LINES = 8
+_PAGE_BEGINS = b"<!doctype html>"
 
 
 def check(
@@ -46,6 +47,9 @@ def check(
     drop: repairs.Drop = None,
     keep: repairs.Keep = None,
     out: repairs.Out = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with charts and the rows that have problems.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the problems as JSON; progress stays on stderr.")
     ] = False,
@@ -60,6 +64,8 @@ def check(
     from tunewise.cli.progress import RichProgress
     from tunewise.data.repair import repair
 
+    if html is not None:
+        refuse_to_replace(html)
     to_do = repairs.read_repair_options(data, fix=fix, drop=drop, keep=keep, out=out)
     limits = {} if max_tokens is None else {"max_tokens": max_tokens}
     spec = CheckSpec(
@@ -67,6 +73,8 @@ def check(
     )
     report = repairs.judge(check_data(spec, RichProgress()), to_do)
     told = report.to_json()
+    if html is not None:
+        write_page(html, report, data, group_key)
     if not as_json:
         show_report(report, data)
     if out is not None:
@@ -92,6 +100,43 @@ def show_report(report: CheckReport, data: Path) -> None:
     found = [f"{n} {severity}{'s' * (n > 1)}" for severity in _COLOURS if (n := counts[severity])]
     verdict = "training on this is sound" if report.sound else "mend the errors before training on this"
     typer.echo(f"\n{', '.join(found) or 'nothing found'}: {verdict}")
+
+
+def refuse_to_replace(page: Path) -> None:
+    """Raise `RequestError` where there is something else than a page: the user's data, above all."""
+    from tunewise.errors import RequestError
+
+    try:
+        with page.open("rb") as file:
+            is_page = file.read(len(_PAGE_BEGINS)) == _PAGE_BEGINS
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{page}: cannot be written: {error}", param="html") from None
+    if not is_page:
+        raise RequestError(f"{page} exists and is no page: give --html another name", param="html")
+
+
+def write_page(page: Path, report: CheckReport, data: Path, group_key: str | None) -> None:
+    """The report for a browser, with the rows themselves. Raises `RequestError` if it cannot be written."""
+    from tunewise.data.duplicates import remove_exact_duplicates
+    from tunewise.data.sources import scan_examples
+    from tunewise.data.split import split_examples
+    from tunewise.errors import DataError, RequestError
+    from tunewise.report.check_page import render_check_page
+    from tunewise.store.files import write_text
+
+    examples = scan_examples(data, group_key).examples
+    try:
+        cut = split_examples(remove_exact_duplicates(examples)[0], seed=0, path=data)
+        sizes = {"train": len(cut.train), "validation": len(cut.validation), "test": len(cut.test)}
+    except DataError:
+        sizes = None
+    text = render_check_page(data.name, report.rows, examples, report.problems, report.answers, sizes)
+    try:
+        write_text(page, text)
+    except OSError as error:
+        raise RequestError(f"{page}: cannot be written: {error.strerror or error}", param="html") from error
 
 
 def _show_problem(problem: Problem) -> None:

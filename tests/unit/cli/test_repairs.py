@@ -90,3 +90,14 @@ def test_what_cannot_be_done_is_one_line(data: Path, out: Path) -> None:
         assert result.stderr.startswith(f"error: {told}")
         assert result.stderr.count("\n") == 1
     assert not out.exists()
+
+
+def test_a_page_is_written_and_only_a_page_is_replaced(data: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    for _ in range(2):
+        check(data, "--html", page)
+        assert "AT&amp;amp;T" in page.read_text("utf-8")
+    for taken in (data, tmp_path):
+        result = check(data, "--html", taken)
+        assert (result.exit_code, result.stderr.count("\n")) == (1, 1)
+    assert read_jsonl(data) == ROWS
