@@ -57,7 +57,7 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/dev: $(VENV)/installed
-	$(INSTALL) --editable '.[dev,gguf,tensorboard]'
+	$(INSTALL) --editable '.[dev,gguf,tensorboard,datasets]'
 	touch $@
 
 $(VENV)/bench: $(VENV)/installed

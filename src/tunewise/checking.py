@@ -13,6 +13,7 @@ from tunewise.data.checks import ALL_CHECKS
 from tunewise.data.checks.base import CheckedData, Problem
 from tunewise.data.checks.labels import describe_answers
 from tunewise.data.documents import read_documents
+from tunewise.data.reading import Reading
 from tunewise.data.sources import read_examples, scan_examples
 from tunewise.progress import Progress, SilentProgress
 from tunewise.records import Example
@@ -28,6 +29,7 @@ class CheckSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     data: Path
+    reading: Reading = Reading()
     group_key: str | None = None
     validation: Path | None = None
     """Examples that the user set aside to choose with."""
@@ -70,12 +72,16 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
     settings = settings or get_settings()
     given = {"validation": spec.validation, "test": spec.test}
     with progress.task("reading", 1) as task:
-        scan = scan_examples(spec.data, spec.group_key)
+        scan = scan_examples(spec.data, spec.group_key, spec.reading)
         data = CheckedData(
             spec.data,
             scan.examples,
             scan.rejected,
-            given_splits={side: read_examples(path) for side, path in given.items() if path is not None},
+            given_splits={
+                side: read_examples(path, reading=spec.reading)
+                for side, path in given.items()
+                if path is not None
+            },
             documents=() if spec.docs is None else read_documents(spec.docs),
             count_tokens=_token_counter(spec.base, settings, progress),
             max_tokens=spec.max_tokens,

@@ -53,7 +53,7 @@ def run(
     settings = settings or get_settings()
     registry = Registry(settings.registry)
 
-    dataset = read_dataset(spec.data, spec.group_key)
+    dataset = read_dataset(spec.data, spec.group_key, spec.reading)
     progress.say(dataset.describe())
     split = split_examples(dataset.examples, spec.seed, path=spec.data)
     progress.say(split.describe())

@@ -73,7 +73,8 @@ def open_run(
     What identifies a run is what decides its numbers: the same spec, data and base resume it.
     """
     identity = {
-        **spec.model_dump(mode="json", exclude={"force", "training"}),
+        **spec.model_dump(mode="json", exclude={"force", "training", "reading"}),
+        **spec.reading.model_dump(mode="json"),
         "data": dataset.sha256,
         "base_sha256": base_sha256,
         **spec.training.identity(),

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tunewise.data.reading import Reading
 from tunewise.engines import EngineName
 from tunewise.errors import SpecError
 from tunewise.models.embedded import EMBEDDED
@@ -24,6 +25,8 @@ class TuneSpec(BaseModel):
 
     data: Path
     """The user's file of examples."""
+    reading: Reading = Reading()
+    """How to read it."""
     base: str = EMBEDDED
     """`embedded`, a hub id or a folder."""
     group_key: str | None = None

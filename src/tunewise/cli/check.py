@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunewise.cli import repairs
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
 from tunewise.cli.output import print_json
 
 if TYPE_CHECKING:
-    from tunewise.checking import CheckReport
+    from tunewise.checking import CheckReport, CheckSpec
     from tunewise.data.checks.base import Problem, Severity
 
 EXAMPLE = "Example: tunewise check examples/prices.jsonl"
@@ -23,7 +24,10 @@ _PAGE_BEGINS = b"<!doctype html>"
 
 
 def check(
-    data: Annotated[Path, typer.Argument(help="Examples as OpenAI chat JSONL: one conversation per line.")],
+    data: Data,
+    format: Format = None,
+    columns: Columns = None,
+    encoding: Encoding = None,
     group_key: Annotated[
         str | None, typer.Option(help="Field of each row; rows with equal values belong together.")
     ] = None,
@@ -69,17 +73,24 @@ def check(
     to_do = repairs.read_repair_options(data, fix=fix, drop=drop, keep=keep, out=out)
     limits = {} if max_tokens is None else {"max_tokens": max_tokens}
     spec = CheckSpec(
-        data=data, group_key=group_key, validation=validation, test=test, docs=docs, base=base, **limits
+        data=data,
+        reading=read_options(format, columns, encoding),
+        group_key=group_key,
+        validation=validation,
+        test=test,
+        docs=docs,
+        base=base,
+        **limits,
     )
     report = repairs.judge(check_data(spec, RichProgress()), to_do)
     told = report.to_json()
     if html is not None:
-        write_page(html, report, data, group_key)
+        write_page(html, report, spec)
     if not as_json:
         show_report(report, data)
     if out is not None:
-        copy = repair(data, out, report.problems, to_do)
-        report = repairs.judge(check_data(spec.model_copy(update={"data": out}), RichProgress()), to_do)
+        copy = repair(data, out, report.problems, to_do, spec.reading)
+        report = repairs.judge(check_data(repairs.spec_of_copy(spec, out), RichProgress()), to_do)
         told["clean"] = repairs.copy_to_json(copy, report)
         if not as_json:
             typer.echo(repairs.describe_copy(copy, report))
@@ -117,7 +128,7 @@ def refuse_to_replace(page: Path) -> None:
         raise RequestError(f"{page} exists and is no page: give --html another name", param="html")
 
 
-def write_page(page: Path, report: CheckReport, data: Path, group_key: str | None) -> None:
+def write_page(page: Path, report: CheckReport, spec: CheckSpec) -> None:
     """The report for a browser, with the rows themselves. Raises `RequestError` if it cannot be written."""
     from tunewise.data.duplicates import remove_exact_duplicates
     from tunewise.data.sources import scan_examples
@@ -126,13 +137,13 @@ def write_page(page: Path, report: CheckReport, data: Path, group_key: str | Non
     from tunewise.report.check_page import render_check_page
     from tunewise.store.files import write_text
 
-    examples = scan_examples(data, group_key).examples
+    examples = scan_examples(spec.data, spec.group_key, spec.reading).examples
     try:
-        cut = split_examples(remove_exact_duplicates(examples)[0], seed=0, path=data)
+        cut = split_examples(remove_exact_duplicates(examples)[0], seed=0, path=spec.data)
         sizes = {"train": len(cut.train), "validation": len(cut.validation), "test": len(cut.test)}
     except DataError:
         sizes = None
-    text = render_check_page(data.name, report.rows, examples, report.problems, report.answers, sizes)
+    text = render_check_page(spec.data.name, report.rows, examples, report.problems, report.answers, sizes)
     try:
         write_text(page, text)
     except OSError as error:

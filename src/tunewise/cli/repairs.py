@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from tunewise.checking import CheckReport
+    from tunewise.checking import CheckReport, CheckSpec
     from tunewise.data.clean_file import CleanFile
     from tunewise.data.repair import RepairSpec
 
@@ -59,6 +59,16 @@ def judge(report: CheckReport, to_do: RepairSpec) -> CheckReport:
     from tunewise.data.repair import leave_alone
 
     return replace(report, problems=leave_alone(report.problems, to_do.keep))
+
+
+def spec_of_copy(spec: CheckSpec, out: Path) -> CheckSpec:
+    """The same check of the copy, which is chat JSONL whatever `spec.data` is."""
+    from tunewise.data.reading import Reading
+
+    if spec.reading == Reading():
+        return spec.model_copy(update={"data": out})
+    # The files that were set aside are read like the data: not as the copy is.
+    return spec.model_copy(update={"data": out, "reading": Reading(), "validation": None, "test": None})
 
 
 def describe_copy(copy: CleanFile, left: CheckReport) -> str:

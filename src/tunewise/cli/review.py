@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
+
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.table import Table
@@ -55,7 +57,7 @@ class Command:
 
 
 def review(
-    data: Annotated[Path, typer.Argument(help="Examples as OpenAI chat JSONL: one conversation per line.")],
+    data: Data,
     out: Annotated[
         Path, typer.Option(help="The file to write in the end; decisions are kept beside it until then.")
     ],
@@ -63,6 +65,9 @@ def review(
         list[str] | None,
         typer.Option(help="A problem to review; can be repeated. Default: contradiction, format-drift."),
     ] = None,
+    format: Format = None,
+    columns: Columns = None,
+    encoding: Encoding = None,
     group_key: Annotated[
         str | None, typer.Option(help="Field of each row; rows with equal values belong together.")
     ] = None,
@@ -77,22 +82,23 @@ def review(
     from tunewise.checking import CheckSpec, check
     from tunewise.cli.progress import RichProgress
     from tunewise.data.clean_file import refuse_to_overwrite, write_clean_file
+    from tunewise.data.dataset import sha256_of_data
     from tunewise.data.review import Review, list_questions, read_decisions, save_decisions
     from tunewise.data.sources import scan_examples
-    from tunewise.store.files import sha256_of_file
 
+    reading = read_options(format, columns, encoding)
     refuse_to_overwrite(data, out)
-    problems = check(CheckSpec(data=data, group_key=group_key), RichProgress()).problems
+    problems = check(CheckSpec(data=data, reading=reading, group_key=group_key), RichProgress()).problems
     # Notes are about what may well be meant: whoever wants to see them asks for their code.
     problems = tuple(each for each in problems if code or each.severity != "note")
     chosen = code or _DEFAULT_CODES
     questions = list_questions(
-        [each for each in problems if each.code in chosen], scan_examples(data).examples
+        [each for each in problems if each.code in chosen], scan_examples(data, reading=reading).examples
     )
     if not questions:
         typer.echo(f"{data}: nothing to review ({', '.join(chosen)}); nothing was written")
         return
-    saved_in, sha256 = out.with_name(f"{out.name}.decisions.json"), sha256_of_file(data)
+    saved_in, sha256 = out.with_name(f"{out.name}.decisions.json"), sha256_of_data(data)
     state = Review(questions, read_decisions(saved_in, sha256))
     talk = Talk(state, Console(highlight=False))
     while talk.ask():
@@ -102,7 +108,7 @@ def review(
             f"{state.num_open} of {len(questions)} questions are open: the same command goes on with them"
         )
         raise typer.Exit(3)
-    typer.echo(write_clean_file(data, out, state.revise).describe())
+    typer.echo(write_clean_file(data, out, state.revise, reading).describe())
 
 
 class Talk:

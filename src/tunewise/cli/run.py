@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
+
 if TYPE_CHECKING:
     from tunewise.records import Verdict
 
 EXAMPLE = "Example: tunewise run examples/prices.jsonl --suffix prices --out runs/prices"
 
-Data = Annotated[Path, typer.Argument(help="Examples as OpenAI chat JSONL: one conversation per line.")]
 Out = Annotated[
     Path | None,
     typer.Option(
@@ -39,6 +40,9 @@ def run(
         str | None,
         typer.Option(help="Field of each row; rows with equal values stay on one side of the split."),
     ] = None,
+    format: Format = None,
+    columns: Columns = None,
+    encoding: Encoding = None,
     out: Out = None,
     suffix: Annotated[
         str | None, typer.Option(help="Your part of the tuned model's id. Default: the file's name.")
@@ -78,6 +82,7 @@ def run(
 
     spec = RunSpec(
         data=data,
+        reading=read_options(format, columns, encoding),
         base=base,
         engine=engine,
         instructions=read_instructions(instructions),

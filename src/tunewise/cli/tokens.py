@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
 from tunewise.cli.output import print_json
 from tunewise.cli.run import read_instructions
 
 if TYPE_CHECKING:
+    from tunewise.data.reading import Reading
     from tunewise.records import Example
 
 EXAMPLE = "Example: tunewise tokens examples/prices.jsonl --row 3"
@@ -23,7 +25,7 @@ _OPEN, _CLOSE = "⟦", "⟧"
 
 
 def tokens(
-    data: Annotated[Path, typer.Argument(help="Examples as OpenAI chat JSONL: one conversation per line.")],
+    data: Data,
     row: Annotated[int, typer.Option(min=1, help="The line of the file, counted from 1, as errors name it.")],
     base: Annotated[
         str, typer.Option(help="The model whose tokens and chat template: embedded, a hub id or a folder.")
@@ -39,6 +41,9 @@ def tokens(
         Path | None,
         typer.Option(help="A text file: the instruction of a row without a system message of its own."),
     ] = None,
+    format: Format = None,
+    columns: Columns = None,
+    encoding: Encoding = None,
     json: Annotated[bool, typer.Option("--json", help="Print the tokens and totals as JSON.")] = False,
 ) -> None:
     """Which tokens of a row are trained, and what does the model see before them?
@@ -50,7 +55,7 @@ def tokens(
     Functions stand where the model's template puts them; where it knows none, they are spelled out in the
     system message, in training and in serving alike.
     """
-    example = _find_row(data, row)
+    example = _find_row(data, row, read_options(format, columns, encoding))
     instruction = None
     if with_instructions or instructions is not None:
         instruction = _choose_instruction(example, instructions, data)
@@ -110,11 +115,11 @@ def _visible(text: str) -> str:
     )
 
 
-def _find_row(data: Path, line: int) -> Example:
+def _find_row(data: Path, line: int, reading: Reading) -> Example:
     from tunewise.data.sources import read_examples
     from tunewise.errors import RequestError
 
-    by_line = {example.line: example for example in read_examples(data)}
+    by_line = {example.line: example for example in read_examples(data, reading=reading)}
     if line not in by_line:
         lines = f"on the lines {min(by_line)} to {max(by_line)}"
         raise RequestError(f"there is no row on line {line}: {data} has {len(by_line)} rows, {lines}")

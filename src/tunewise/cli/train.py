@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunewise.cli.run import Data, Out, default_suffix
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
+from tunewise.cli.run import Out, default_suffix
 from tunewise.settings import get_settings
 
 if TYPE_CHECKING:
@@ -63,6 +64,9 @@ def train(
         str | None,
         typer.Option(help="Field of each row; rows with equal values stay on one side of the split."),
     ] = None,
+    format: Format = None,
+    columns: Columns = None,
+    encoding: Encoding = None,
     suffix: Annotated[
         str | None, typer.Option(help="Your part of the model's id. Default: the file's name.")
     ] = None,
@@ -102,6 +106,7 @@ def train(
     base, options["start"] = _find_start(start, base)
     task = TuneSpec(
         data=data,
+        reading=read_options(format, columns, encoding),
         base=base,
         group_key=group_key,
         suffix=check_suffix(suffix if suffix is not None else default_suffix(data)),

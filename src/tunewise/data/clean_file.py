@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -10,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from tunewise.data.sources import SourceRow, read_source_rows
+from tunewise.data.reading import Reading
+from tunewise.data.source_rows import SourceRow, read_source_rows
 from tunewise.errors import RequestError
 from tunewise.store.files import new_file
 
@@ -69,10 +71,14 @@ def log_of(out: Path) -> Path:
 
 def refuse_to_overwrite(data: Path, out: Path) -> None:
     """Raise `RequestError` where writing to `out` would take something away, the input above all."""
+    if data.is_dir() and out.resolve().is_relative_to(data.resolve()):
+        raise RequestError(
+            f"{out} would be in the folder that is read: give --out another place", param="out"
+        )
     for path in (out, log_of(out)):
         try:
             exists = os.path.lexists(path)
-            is_data = exists and path.exists() and path.samefile(data)
+            is_data = path.exists() and data.exists() and path.samefile(data)
         except (OSError, ValueError) as error:
             raise RequestError(f"{path}: cannot be written: {error}", param="out") from None
         if is_data:
@@ -81,7 +87,9 @@ def refuse_to_overwrite(data: Path, out: Path) -> None:
             raise RequestError(f"{path} exists already: give --out another name, or remove it", param="out")
 
 
-def write_clean_file(data: Path, out: Path, revise: Callable[[SourceRow], RevisedRow]) -> CleanFile:
+def write_clean_file(
+    data: Path, out: Path, revise: Callable[[SourceRow], RevisedRow], reading: Reading
+) -> CleanFile:
     """Write every row of `data`, as `revise` leaves it, to `out`, whole or not at all, and the log beside it.
 
     Raises `RequestError` where something is in the way, `DataError` where `data` cannot be read or a row
@@ -93,7 +101,7 @@ def write_clean_file(data: Path, out: Path, revise: Callable[[SourceRow], Revise
         # The log is in place first, so that no copy is ever without one.
         with new_file(out) as copy, new_file(log_of(out)) as log, copy.open("wb") as file:
             with log.open("wb") as log_file:
-                for row in read_source_rows(data):
+                for row in read_source_rows(data, reading):
                     revised = revise(row)
                     if revised.text is None:
                         dropped.update(_codes(revised))
@@ -110,13 +118,24 @@ def write_clean_file(data: Path, out: Path, revise: Callable[[SourceRow], Revise
 
 
 def write_row(fields: Mapping[str, Any]) -> str:
-    """One line of JSONL."""
-    text = json.dumps(fields, ensure_ascii=False)
+    """One line of JSONL. What JSON has no word for, such as a table's dates, is written as text or null."""
+    try:
+        text = json.dumps(fields, ensure_ascii=False, allow_nan=False, default=str)
+    except ValueError:
+        return write_row({name: _without_nan(value) for name, value in fields.items()})
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:  # Half a surrogate pair, in a field that is not ours.
-        text = json.dumps(fields)
+        text = json.dumps(fields, default=str)
     return text
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {name: _without_nan(inner) for name, inner in value.items()}
+    return [_without_nan(inner) for inner in value] if isinstance(value, list) else value
 
 
 def excerpts(before: str, after: str) -> tuple[str, str]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast, get_args
 
 from tunewise.data.functions import parse_calls, parse_tools
@@ -11,7 +13,8 @@ from tunewise.data.row_problems import RowProblem, absent, check_text, names, re
 from tunewise.records import Message, Role, Tool
 
 ROLES: tuple[str, ...] = get_args(Role)
-_MESSAGE_FIELDS = ("role", "content", "weight", "tool_calls", "tool_call_id")
+_MESSAGE_FIELDS = frozenset({"role", "content", "weight", "tool_calls", "tool_call_id"})
+_PLAIN_FIELDS, _PLAIN_ROLES = {"role", "content"}, ("system", "user", "assistant")
 _OLD_FIELDS = {"functions": "tools", "function_call": "tool_calls"}
 _TURNS = "after an optional system message, user and assistant take turns"
 
@@ -25,7 +28,7 @@ class Conversation:
     parallel_tool_calls: bool
 
 
-def parse_conversation(row: dict[str, Any]) -> Conversation:
+def parse_conversation(row: Mapping[str, Any]) -> Conversation:
     """The conversation of a row as OpenAI's fine-tuning takes it. Raises `RowProblem`."""
     _refuse_old_fields(row, "the row")
     tools = parse_tools(row.get("tools"))
@@ -49,6 +52,11 @@ def _parse_message(value: object, where: str) -> Message:
     if not isinstance(value, dict):
         raise RowProblem(f"{where} is {show(value)}: give an object with role and content")
     role = value.get("role")
+    if (
+        value.keys() == _PLAIN_FIELDS and role in _PLAIN_ROLES
+    ):  # As nearly all are: the rest need not be asked.
+        make = _parse_system if role == "system" and isinstance(value["content"], str) else _parse_plain
+        return make(cast(Role, sys.intern(role)), value["content"], where)
     _refuse_old_fields(value, where)
     if role not in ROLES:
         raise RowProblem(f"{where} has the role {show(role)}: use one of {', '.join(ROLES)}", "roles")
@@ -58,8 +66,8 @@ def _parse_message(value: object, where: str) -> Message:
     calls = parse_calls(value.get("tool_calls"), where)
     weight = _weight(value.get("weight"), where)
     return Message(
-        cast(Role, role),
-        _content(value, where, may_be_empty=bool(calls) or role == "tool"),
+        cast(Role, sys.intern(role)),
+        _content(value.get("content"), where, may_be_empty=bool(calls) or role == "tool"),
         # Loss is only ever taken on the assistant's turns, so a weight elsewhere changes nothing.
         weight if role == "assistant" else 1,
         calls,
@@ -67,8 +75,15 @@ def _parse_message(value: object, where: str) -> Message:
     )
 
 
-def _content(value: dict[str, Any], where: str, *, may_be_empty: bool) -> str:
-    content = value.get("content")
+def _parse_plain(role: Role, content: object, where: str) -> Message:
+    return Message(role, _content(content, where, may_be_empty=False))
+
+
+_parse_system = lru_cache(maxsize=1024)(_parse_plain)
+"""Most rows open with the same system message: a million copies would take time and memory."""
+
+
+def _content(content: object, where: str, *, may_be_empty: bool) -> str:
     if isinstance(content, list):
         raise RowProblem(
             f"{where} has a list as content: images, audio and parts are not supported yet, give a string"
@@ -143,6 +158,8 @@ def _check_order(messages: Sequence[Message]) -> None:
 
 def _check_calls(messages: Sequence[Message], tools: Sequence[Tool], *, parallel: bool) -> None:
     """Only functions that the row describes are called, and only as many at once as it allows."""
+    if not any(message.tool_calls for message in messages):
+        return
     known = {tool.name for tool in tools}
     for index, message in enumerate(messages):
         for call in message.tool_calls:
@@ -158,7 +175,9 @@ def _check_calls(messages: Sequence[Message], tools: Sequence[Tool], *, parallel
             )
 
 
-def _refuse_old_fields(fields: dict[str, Any], where: str) -> None:
+def _refuse_old_fields(fields: Mapping[str, Any], where: str) -> None:
+    if fields.keys().isdisjoint(_OLD_FIELDS):
+        return
     for old, new in _OLD_FIELDS.items():
         if not absent(fields.get(old)):
             raise RowProblem(f"{where} has {old!r}, the old form: use {new!r}")

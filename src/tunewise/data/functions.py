@@ -42,7 +42,7 @@ def _parse_tool(value: object, where: str) -> Tool:
     function = _function(value, ("type", "function"), where)
     refuse_unknown(
         function,
-        ("name", "description", "parameters", "strict"),
+        {"name", "description", "parameters", "strict"},
         f"{where}.function",
         "name, description, parameters and strict",
     )
@@ -60,7 +60,7 @@ def _parse_tool(value: object, where: str) -> Tool:
 
 def _parse_call(value: object, where: str) -> ToolCall:
     function = _function(value, ("id", "type", "function"), where)
-    refuse_unknown(function, ("name", "arguments"), f"{where}.function", "name and arguments")
+    refuse_unknown(function, {"name", "arguments"}, f"{where}.function", "name and arguments")
     call_id = value.get("id") if isinstance(value, dict) else None
     if not isinstance(call_id, str) or not call_id:
         raise RowProblem(f"{where} has the id {show(call_id)}: give a string, which its result names")
@@ -74,7 +74,7 @@ def _function(value: object, known: tuple[str, ...], where: str) -> dict[str, An
         raise RowProblem(f'{where} is no function: give {{"type": "function", "function": {{...}}}}')
     if value.get("type", "function") != "function":
         raise RowProblem(f"{where} has the type {show(value['type'])}: only functions can be called")
-    refuse_unknown(value, known, where, ", ".join(known))
+    refuse_unknown(value, set(known), where, ", ".join(known))
     function: dict[str, Any] = value["function"]
     return function
 
@@ -100,8 +100,10 @@ def _arguments(value: object, where: str) -> str:
 
 def _write(value: dict[str, Any], where: str) -> str:
     try:
-        text = json.dumps(value, ensure_ascii=False)
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except RecursionError:
         raise RowProblem(f"{where} is nested too deeply") from None
+    except (TypeError, ValueError) as error:  # Parquet knows dates, bytes and infinities.
+        raise RowProblem(f"{where} holds what JSON cannot: {error}") from None
     check_text(text, where)
     return text

@@ -21,8 +21,10 @@ from tunewise.data.clean_file import (
 )
 from tunewise.data.conversations import parse_conversation
 from tunewise.data.fixes import DUPLICATE, FIXABLE_CODES, fix_turns
+from tunewise.data.reading import Reading
 from tunewise.data.row_problems import RowProblem, RowProblemCode
-from tunewise.data.sources import SourceRow, example_id
+from tunewise.data.source_rows import SourceRow
+from tunewise.data.sources import AS_THE_FILE_SAYS, example_id
 from tunewise.errors import DataError, SpecError
 
 UNUSABLE_CODES: tuple[str, ...] = get_args(RowProblemCode)
@@ -62,14 +64,20 @@ def leave_alone(problems: Iterable[Problem], keep: Sequence[str]) -> tuple[Probl
     return tuple(replace(each, severity="note") if each.code in keep else each for each in problems)
 
 
-def repair(data: Path, out: Path, problems: Iterable[Problem], spec: RepairSpec) -> CleanFile:
+def repair(
+    data: Path,
+    out: Path,
+    problems: Iterable[Problem],
+    spec: RepairSpec,
+    reading: Reading = AS_THE_FILE_SAYS,
+) -> CleanFile:
     """Write the rows of `data` to `out` as chat JSONL, as `spec` asks; `problems` are what was found in them.
 
     Raises `RequestError`, `DataError` or `SpecError` with nothing written.
     """
     drop = _lines_to_drop(problems, spec.drop)
     fixes = [code for code in FIXABLE_CODES if spec.fix and code not in spec.keep]
-    return write_clean_file(data, out, _Repair(data, fixes, drop))
+    return write_clean_file(data, out, _Repair(data, fixes, drop), reading)
 
 
 def _lines_to_drop(problems: Iterable[Problem], codes: Sequence[str]) -> dict[int, str]:
@@ -108,7 +116,7 @@ class _Repair:
 
     def _fix(self, row: SourceRow) -> RevisedRow:
         if row.fields is None:
-            raise RowProblem("cannot be read")
+            raise row.problem or RowProblem("cannot be read")
         said = parse_conversation(row.fields)
         fields, mended = fix_turns(row.fields, self._fixes)
         if DUPLICATE in self._fixes:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 from tunewise.data.checks.base import Problem
 from tunewise.data.clean_file import RevisedRow, RowChange, drop_row, excerpts, write_row
 from tunewise.data.row_problems import RowProblem, check_text
-from tunewise.data.sources import SourceRow
+from tunewise.data.source_rows import SourceRow
 from tunewise.errors import RequestError
 from tunewise.records import Example
 from tunewise.store.files import read_json, write_json
@@ -183,8 +183,9 @@ class Review:
         edits = [decision for decision in decided if decision.answer is not None]
         if edits and row.fields is not None:
             return _with_answer(row.line, row.fields, edits[-1])
-        if row.text is None and row.fields is None:
-            raise RequestError(f"line {row.line} cannot be written out again: mend it first", param="data")
+        if row.text is None and row.problem is not None:
+            hint = f"mend it, or leave such rows out first: tunewise check --drop {row.problem.code}"
+            raise RequestError(f"line {row.line}: {row.problem.reason}; {hint}", param="data")
         return RevisedRow(row.text or write_row(row.fields or {}))
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Container, Mapping
+from collections.abc import Mapping, Set
 from typing import Any, Literal
 
 RowProblemCode = Literal["malformed", "roles", "empty-turn"]
@@ -22,6 +22,8 @@ def check_text(text: str, where: str) -> None:
     """Refuse what cannot be written back as UTF-8, or would end a string elsewhere."""
     if "\0" in text:
         raise RowProblem(f"{where} holds a NUL character (\\u0000): remove it")
+    if text.isascii():
+        return
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
@@ -31,8 +33,10 @@ def check_text(text: str, where: str) -> None:
         ) from None
 
 
-def refuse_unknown(fields: Mapping[str, Any], known: Container[str], where: str, understood: str) -> None:
+def refuse_unknown(fields: Mapping[str, Any], known: Set[str], where: str, understood: str) -> None:
     """Refuse a field that means something and would be ignored; `understood` names those that are not."""
+    if fields.keys() <= known:
+        return
     unknown = [key for key in fields if key not in known and not absent(fields[key])]
     if unknown:
         raise RowProblem(f"{where} has {show(unknown[0])}: only {understood} are understood, remove it")

@@ -9,12 +9,13 @@ from typing import Literal
 
 from tunewise.approaches.base import Approach
 from tunewise.approaches.prompted import fine_tuned
-from tunewise.data.dataset import read_dataset
+from tunewise.data.dataset import read_dataset, sha256_of_data
+from tunewise.data.reading import Reading
 from tunewise.data.split import split_examples, split_for_training
 from tunewise.engines.base import Engine
 from tunewise.export.source import ExportSource
 from tunewise.records import ChatRequest, Example, Message
-from tunewise.store.files import read_json, sha256_of_file
+from tunewise.store.files import read_json
 
 MOST_ROWS = 16
 """Each goes through every weight, so damage shows in the first; more make a rare kind of row likelier."""
@@ -79,9 +80,10 @@ def validation_rows(run: Path) -> Sequence[Example]:
     try:
         manifest = read_json(run / "manifest.json")
         path = Path(manifest["data"]["path"])
-        if sha256_of_file(path) != manifest["data"]["sha256"]:
+        if sha256_of_data(path) != manifest["data"]["sha256"]:
             return ()
-        examples = read_dataset(path, manifest["spec"]["group_key"]).examples
+        reading = Reading.model_validate(manifest["spec"].get("reading", {}))
+        examples = read_dataset(path, manifest["spec"]["group_key"], reading).examples
         # A training alone has no test set, and so another split.
         split = split_examples if "test" in manifest["split"] else split_for_training
         return split(examples, manifest["spec"]["seed"], path=path).validation

@@ -97,6 +97,12 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_of_files(paths: Iterable[Path]) -> str:
+    """One hash over the names and bytes of files, whatever their order and folder."""
+    lines = sorted(f"{path.name} {sha256_of_file(path)}\n" for path in paths)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
 def _sync_folder(folder: Path) -> None:
     """Make a rename survive a power cut, where the platform lets a folder be flushed."""
     try:

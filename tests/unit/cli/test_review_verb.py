@@ -180,6 +180,7 @@ def test_in_a_real_terminal_ctrl_c_keeps_what_was_decided(data: Path, out: Path)
         os.write(terminal, b"d 1\n")
         screen.wait_for("1 · line 2 · dropped")
         screen.wait_for("> ")
+        time.sleep(1)  # A signal between the prompt and the reading behind it would wait for a key.
         os.write(terminal, b"\x03")
         screen.wait_for("takes up where this one stopped")
         assert process.wait(timeout=60) == 3

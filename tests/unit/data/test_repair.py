@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import math
 import os
 import tempfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +20,7 @@ from hypothesis import strategies as st
 from tunewise.data.checks import ALL_CHECKS
 from tunewise.data.checks.base import CheckedData, Problem
 from tunewise.data.clean_file import CleanFile, log_of
+from tunewise.data.reading import Reading
 from tunewise.data.repair import RepairSpec, leave_alone, repair
 from tunewise.data.sources import read_examples, scan_examples
 from tunewise.errors import DataError, RequestError, SpecError
@@ -130,6 +136,55 @@ def test_half_a_surrogate_pair_in_a_field_of_the_user_survives(data: Path, out: 
     write(data, [chat("a", "b ", note="\ud800")])
     fix(data, out)
     assert read_jsonl(out) == [chat("a", "b", note="\ud800")]
+
+
+ALPACA = {"topic": "t", "instruction": 'AT&amp;T, "x"', "output": "yes "}
+SHAREGPT = {"topic": "u", "conversations": [{"from": "human", "value": "b"}, {"from": "gpt", "value": "no"}]}
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rows.csv", 'topic,instruction,output\nt,"AT&amp;T, ""x""",yes \nu,b,no\n'),
+        ("rows.json", json.dumps([ALPACA, SHAREGPT])),
+        ("rows.jsonl", f"{json.dumps(ALPACA)}\n{json.dumps(SHAREGPT)}\n"),
+    ],
+)
+def test_a_copy_of_any_format_is_chat_jsonl_with_the_fields_of_the_user(
+    tmp_path: Path, out: Path, name: str, content: str
+) -> None:
+    data = tmp_path / name
+    data.write_text(content, "utf-8")
+    fix(data, out)
+    assert read_jsonl(out) == [chat('AT&T, "x"', "yes", topic="t"), chat("b", "no", topic="u")]
+
+
+def test_a_file_is_read_as_the_user_says_and_may_be_compressed(tmp_path: Path, out: Path) -> None:
+    data = tmp_path / "rows.csv.gz"
+    data.write_bytes(gzip.compress("frage;antwort;thema\ncaf\u00e9;ja ;t\n".encode("latin-1")))
+    reading = Reading(columns={"frage": "prompt", "antwort": "completion"}, encoding="latin-1")
+    repair(data, out, [], FIX, reading)
+    assert read_jsonl(out) == [chat("café", "ja", thema="t")]
+
+
+def test_a_row_of_another_format_that_is_no_conversation_has_to_be_dropped(tmp_path: Path, out: Path) -> None:
+    data = tmp_path / "rows.csv"
+    data.write_text("prompt,completion\na,\nb,no\n", "utf-8")
+    with pytest.raises(DataError, match=r"rows.csv:2: .* is empty.*--drop empty-turn"):
+        fix(data, out)
+    fix(data, out, RepairSpec(fix=True, drop=("empty-turn",)))
+    assert read_jsonl(out) == [chat("b", "no")]
+
+
+def test_a_folder_is_not_written_into(tmp_path: Path, out: Path) -> None:
+    folder = tmp_path / "rows"
+    folder.mkdir()
+    table = pyarrow.table({"prompt": ["a"], "completion": ["b "], "at": [date(2024, 5, 6)], "x": [math.nan]})
+    pyarrow.parquet.write_table(table, folder / "a.parquet")
+    with pytest.raises(RequestError, match="in the folder that is read"):
+        fix(folder, folder / "clean.jsonl")
+    fix(folder, out)
+    assert read_jsonl(out) == [chat("a", "b", at="2024-05-06", x=None)]
 
 
 @pytest.mark.parametrize("way", ["same", "relative", "symlink", "hard link"])

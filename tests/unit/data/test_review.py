@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from tunewise.data.checks.base import Problem
 from tunewise.data.review import Review, list_questions, read_decisions, save_decisions
-from tunewise.data.sources import SourceRow, example_id
+from tunewise.data.row_problems import RowProblem
+from tunewise.data.source_rows import SourceRow
+from tunewise.data.sources import example_id
 from tunewise.errors import RequestError
 from tunewise.records import Example, Message, ToolCall
 
@@ -160,7 +162,10 @@ def test_everything_else_of_an_edited_row_is_kept_and_the_change_is_told(review:
 def test_rows_that_nobody_decided_come_out_byte_for_byte(review: Review) -> None:
     text = '{ "messages" : 1.50 }'
     assert review.revise(SourceRow(2, {"messages": 1.5}, text)).text == text
-    assert review.revise(SourceRow(9, None, "{")).text == "{"
+    problem = RowProblem("not JSON")
+    assert review.revise(SourceRow(9, None, "{", problem)).text == "{"
+    with pytest.raises(RequestError, match=r"line 9: not JSON; mend it, or .* --drop malformed"):
+        review.revise(SourceRow(9, None, None, problem))
 
 
 def test_decisions_survive_in_their_file(review: Review, tmp_path: Path) -> None:

@@ -1,0 +1,43 @@
+"""What every verb that reads examples asks about them, said once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from tunewise.data.reading import Reading
+
+Data = Annotated[
+    Path,
+    typer.Argument(
+        help="Examples: a file of JSONL, JSON, CSV, TSV or Parquet (or .gz, .zst), a folder, or hf:ORG/NAME."
+    ),
+]
+Format = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="What the file is (jsonl, json, csv, tsv, parquet), what its rows are (chat, sharegpt, alpaca, "
+        "prompt-completion, preference, openai-preference), or both. Default: what its content looks like.",
+    ),
+]
+Columns = Annotated[
+    str | None,
+    typer.Option(
+        help="What the file calls its fields, and what they are, such as question=prompt,answer=completion."
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="Of text that is not UTF-8 and has no byte order mark, such as latin-1."),
+]
+
+
+def read_options(format: str | None, columns: str | None, encoding: str | None) -> Reading:
+    """The three options together. Raises `SpecError`."""
+    from tunewise.data.reading import parse_reading
+
+    return parse_reading(format, columns, encoding)
