@@ -17,6 +17,8 @@ What `tunewise check DATA` looks for. An *error* makes training or measuring uns
 *warning* makes it worse; a *note* is worth knowing. The severity below is the worst that a check gives.
 Made by `python benchmarks/checks_page.py` from the checks in `src/tunewise/data/checks`.
 """
+# Between these marks `benchmarks/planted_defects.py` writes what it measured.
+BEGIN, END = "<!-- planted defects: begin -->", "<!-- planted defects: end -->"
 
 
 def write_page() -> Path:
@@ -26,8 +28,11 @@ def write_page() -> Path:
 
 
 def render_page() -> str:
-    """The page of all checks there are."""
-    return "\n".join([INTRODUCTION, render_table(ALL_CHECKS)])
+    """The page of all checks there are, and what was measured of them as it stands there."""
+    page = PAGE.read_text("utf-8") if PAGE.is_file() else ""
+    measured = page.partition(BEGIN)[2].partition(END)[0].strip("\n")
+    section = ["## Planted defects\n", BEGIN, *filter(None, [measured]), END]
+    return "\n".join([INTRODUCTION, render_table(ALL_CHECKS), *section, ""])
 
 
 def render_table(checks: Iterable[Check]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -91,7 +92,7 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
     with progress.task("checking", len(ALL_CHECKS)) as task:
         for each in ALL_CHECKS:
             problems += each.find(data)
-            task.advance(note=each.code)
+            task.advance(note=f"{len(problems)} found")
     problems.sort(key=lambda problem: (_SEVERITIES.index(problem.severity), -problem.count))
     return CheckReport(
         scan.num_rows,
@@ -112,7 +113,9 @@ def _token_counter(
         from tunewise.train.rows import encode_row, training_template
 
         progress.say(f"counting tokens of {len(examples)} long rows as {base} reads them")
-        template = training_template(load_tokenizer(find_base(base, settings)))
+        tokenizer = load_tokenizer(find_base(base, settings))
+        tokenizer.model_max_length = sys.maxsize  # Its own warning of long rows is this check's to give.
+        template = training_template(tokenizer)
 
         def count(example: Example) -> int:
             try:

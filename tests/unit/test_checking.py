@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from check_samples import PRICES, label_rows, support_rows
+from toy import save_base
 from tunewise.checking import CheckSpec, check
 from tunewise.errors import DataError
 from tunewise.store.files import write_jsonl
@@ -44,6 +45,15 @@ def test_the_examples_that_come_with_the_project_stay_clean() -> None:
     assert report.sound
     for problem in report.problems:
         assert problem.code == "exact-duplicate" or problem.count <= 0.01 * report.rows, problem
+
+
+def test_rows_are_too_long_by_the_tokens_of_the_model_that_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "data.jsonl"
+    # The toy model's tokens are bytes, and its template adds 20 to a question and an answer.
+    write_jsonl(file, [row("a" * length, "b") for length in (78, 79, 80, 81)])
+    report = check(CheckSpec(data=file, base=str(save_base(tmp_path / "toy")), max_tokens=100))
+    found = {problem.code: problem.lines for problem in report.problems}
+    assert found["too-long"] == (3, 4)
 
 
 def test_other_files_are_read_and_refused_by_name(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
+from tunewise.data.checks.labels import infer_labels
 from tunewise.data.checks.passages import Span, cut_out, shorten
 from tunewise.records import Example
 
@@ -17,6 +18,8 @@ MIN_ECHOED_OPENING = 20
 MOST = 0.95
 # What opens like JSON and cannot be parsed needs less agreement: only that the file is about JSON.
 MOST_JSON = 0.5
+# A label this many times as frequent as the word that it begins with is what was meant.
+MIN_LABEL_RATIO = 20
 # A convention cannot be told from fewer answers.
 MIN_ANSWERS = 20
 # Shorter answers are no sentences.
@@ -92,7 +95,9 @@ class TruncatedAnswers:
     code = "truncated-answer"
     severity: Severity = "warning"
     cost: Cost = "cheap"
-    finds = "open brackets or code fences, and ends in mid-sentence where most answers end with a full stop"
+    finds = (
+        "open brackets or fences, half labels, ends in mid-sentence where most answers end with a full stop"
+    )
     why = "The model learns to stop there, and a broken JSON answer is of no use to a program."
 
     def find(self, data: CheckedData) -> Iterator[Problem]:
@@ -107,6 +112,7 @@ class TruncatedAnswers:
             signs.append(_has_open_bracket)
         if _most(_ends_sentence, [a for a in answers if _is_prose(a) and not _ends_without_stop(a)]):
             signs.append(_ends_within_sentence)
+        signs.append(_cut_labels(answers).__contains__)
         cut = [e for e, a in zip(data.examples, answers, strict=True) if a and any(sign(a) for sign in signs)]
         if cut:
             end = cut[0].messages[-1].content[-100:]
@@ -131,7 +137,9 @@ def _echoes(example: Example) -> bool:
     if answer[:1].lower() != asked[:1].lower() and not (answer[:1].isspace() or asked[:1].isspace()):
         return False
     answer, asked = answer.strip().casefold(), asked.strip().casefold()
-    return answer == asked or (len(asked) >= MIN_ECHOED_OPENING and answer.startswith(asked))
+    return (answer != "" and answer == asked) or (
+        len(asked) >= MIN_ECHOED_OPENING and answer.startswith(asked)
+    )
 
 
 def _boilerplate(answer: str) -> Span | None:
@@ -147,6 +155,21 @@ def _most(holds: Callable[[str], bool], answers: Sequence[str], share: float = M
     return len(answers) >= MIN_ANSWERS and sum(map(holds, answers)) >= share * len(answers)
 
 
+def _cut_labels(answers: Sequence[str]) -> set[str]:
+    """Those that are the beginning of a far more frequent label, cut within a word."""
+    labels = infer_labels(answers)
+    if labels is None:
+        return set()
+    return {
+        label
+        for label, count in labels.counts.items()
+        for longer, frequency in labels.counts.items()
+        if longer.startswith(label)
+        and longer[len(label) : len(label) + 1].isalnum()
+        and frequency >= MIN_LABEL_RATIO * count
+    }
+
+
 def _closes(answer: str) -> bool:
     return answer[-1] == _CLOSING[answer[0]]
 
@@ -159,7 +182,7 @@ def _is_cut_json(answer: str) -> bool:
         json.loads(answer)
     except json.JSONDecodeError as error:
         return error.pos >= len(answer) or not _closes(answer)
-    except RecursionError:
+    except (ValueError, RecursionError):  # Numbers and nesting beyond what Python reads.
         return False
     return False
 
@@ -169,13 +192,16 @@ def _has_open_fence(answer: str) -> bool:
 
 
 def _is_balanced(answer: str) -> bool:
-    return not any(answer.count(opening) > answer.count(closing) for opening, closing in ("()", "[]", "{}"))
+    """By their number alone, as intervals such as `[0, 1)` close one kind with another; smileys are none."""
+    return _closes_brackets(answer) or _closes_brackets(_SMILEY.sub("", answer))
+
+
+def _closes_brackets(answer: str) -> bool:
+    return sum(map(answer.count, "([{")) <= sum(map(answer.count, ")]}"))
 
 
 def _has_open_bracket(answer: str) -> bool:
-    return (
-        answer[0] not in _CLOSING and not _is_balanced(answer) and not _is_balanced(_SMILEY.sub("", answer))
-    )
+    return answer[0] not in _CLOSING and not _is_balanced(answer)
 
 
 def _is_prose(answer: str) -> bool:

@@ -56,10 +56,12 @@ class _NamedSecrets(RegexBasedDetector):
 
 
 class _UrlPasswords(RegexBasedDetector):
-    """Of addresses such as `https://user:password@host`."""
+    """Of addresses such as `https://user:hunter2@host`, where no placeholder stands in its stead."""
 
     secret_type = "password in a URL"
-    denylist = (re.compile(r"://[^\s/:@]{1,64}:([^\s/:@]{3,64})@"),)
+    denylist = (
+        re.compile(r"://[^\s/:@]{1,64}:((?!(?i:passw|pwd|pass@|secret@|x{3})|[*<{$\[.])[^\s/:@]{3,64})@"),
+    )
 
 
 # As they are written: lowering the case of all text would take longer than looking for all of these.

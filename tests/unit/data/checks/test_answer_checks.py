@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from check_samples import lines_with, real_data, support_rows
+from check_samples import label_rows, lines_with, real_data, support_rows
 from tunewise.data.checks.answers import Boilerplate, EchoesInput, TruncatedAnswers
 
 
@@ -84,7 +84,12 @@ def test_json_code_and_brackets_that_stay_open_are_found() -> None:
         TruncatedAnswers(), [("code", "```python\nprint(1)\n```"), ("code", "```python\nprint(")]
     ) == (2,)
     queries = [(f"question {n}", f"SELECT MAX(a) FROM b WHERE c IN ({n}, 2)") for n in range(30)]
-    smiley = ("question", "no such table :(")
+    smiley = ("question", "no such table :( but [0, 1) is an interval")
     assert lines_with(
         TruncatedAnswers(), [*queries, smiley, ("question", "SELECT a FROM b WHERE c IN (1,")]
     ) == (32,)
+
+
+def test_the_beginning_of_a_frequent_label_is_cut_and_another_label_is_none() -> None:
+    rows = label_rows({"neutral": 40, "positive": 40, "not neutral": 20, "not": 2, "posit": 2})
+    assert lines_with(TruncatedAnswers(), rows) == (103, 104)

@@ -39,3 +39,10 @@ def test_translations_and_files_in_many_languages_are_meant_so() -> None:
 def test_prices_are_in_too_many_scripts_to_judge_but_for_whole_sentences() -> None:
     found = [line for problem in MixedLanguages().find(real_data()) for line in problem.lines]
     assert len(found) <= 0.01 * len(real_data().examples)
+
+
+def test_a_sentence_among_fragments_of_no_language_is_found() -> None:
+    rows = [(f"{n} N. Okeechobee Blvd Apt {n % 7}, Boca Raton FL 33{n}", "{}") for n in range(100, 180)]
+    rows[5] = (GERMAN, "{}")
+    rows[6] = ("12 Rue de la Paix, Saint-Louis MO 63101", "{}")
+    assert lines_with(MixedLanguages(), rows) == (6,)

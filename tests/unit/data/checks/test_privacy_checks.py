@@ -41,6 +41,7 @@ def test_a_secret_is_found_in_question_and_answer_and_not_repeated(secret: str) 
         "The task-management desk-based ask-me-anything session",
         "See https://example.com/a:b and http://host:8080/x, or write to me@example.com",
         "token: none",
+        "http://username:password@host.com/path or ftp://me:<password>@host and redis://:***@db",
     ],
 )
 def test_talk_of_passwords_keys_and_addresses_is_no_secret(text: str) -> None:
