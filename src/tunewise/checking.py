@@ -46,6 +46,12 @@ class CheckSpec(BaseModel):
     seed: int = 0
     """Draws the samples of what takes too long on all rows."""
 
+    @property
+    def given_sides(self) -> dict[str, Path]:
+        """The files that the user set aside."""
+        sides = {"validation": self.validation, "test": self.test}
+        return {side: path for side, path in sides.items() if path is not None}
+
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
@@ -82,7 +88,6 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
     """Look at every row. Raises `DataError` where a file cannot be read at all."""
     progress = progress or SilentProgress()
     settings = settings or get_settings()
-    given = {"validation": spec.validation, "test": spec.test}
     with progress.task("reading", 1) as task:
         scan = scan_examples(spec.data, spec.group_key, spec.reading)
         documents = read_documents(spec.docs) if spec.docs else ()
@@ -92,8 +97,7 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
             scan.rejected,
             given_splits={
                 side: scan_examples(path, spec.group_key, spec.reading).examples
-                for side, path in given.items()
-                if path
+                for side, path in spec.given_sides.items()
             },
             documents=documents,
             answer_sources=find_answer_sources(scan.examples, documents, spec.seed),

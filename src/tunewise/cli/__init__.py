@@ -11,7 +11,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from tunewise.cli import chat, check, demo, export, models, run, runs, serve, tokens, train
+from tunewise.cli import chat, check, demo, export, models, review, run, runs, serve, tokens, train
 from tunewise.errors import TunewiseError
 
 INTERRUPTED = 3
@@ -41,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command(epilog=check.EXAMPLE)(check.check)
+app.command(epilog=review.EXAMPLE)(review.review)
 app.command(epilog=run.EXAMPLE)(run.run)
 app.command(epilog=train.EXAMPLE)(train.train)
 app.command(epilog=demo.EXAMPLE)(demo.demo)

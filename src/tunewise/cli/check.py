@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tunewise.cli import repairs
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
 from tunewise.cli.output import print_json
 
 if TYPE_CHECKING:
-    from tunewise.checking import CheckReport
+    from tunewise.checking import CheckReport, CheckSpec
     from tunewise.data.checks.base import Problem, Severity
 
 EXAMPLE = "Example: tunewise check examples/prices.jsonl"
 
 _COLOURS: dict[Severity, str] = {"error": "red", "warning": "yellow", "note": "blue"}
 _SHOWN_LINES = 8
+_PAGE_BEGINS = b"<!doctype html>"
 
 
 def check(
@@ -45,6 +47,13 @@ def check(
     max_tokens: Annotated[
         int | None, typer.Option(min=1, help="The longest row that is trained on. Default: as in training.")
     ] = None,
+    fix: repairs.Fix = False,
+    drop: repairs.Drop = None,
+    keep: repairs.Keep = None,
+    out: repairs.Out = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Also write a page with charts and the rows that have problems.")
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the problems as JSON; progress stays on stderr.")
     ] = False,
@@ -52,12 +61,16 @@ def check(
     """What is wrong with DATA, by line, and does it matter for training?
 
     Errors make training unsound: exit code 1. Warnings make it worse, notes are worth knowing. All codes are
-    explained in docs/checks.md.
+    explained in docs/checks.md. With --fix or --drop, the exit code is about the copy.
     """
     from tunewise.checking import CheckSpec
     from tunewise.checking import check as check_data
     from tunewise.cli.progress import RichProgress
+    from tunewise.data.repair import repair
 
+    if html is not None:
+        refuse_to_replace(html)
+    to_do = repairs.read_repair_options(data, fix=fix, drop=drop, keep=keep, out=out)
     limits = {} if max_tokens is None else {"max_tokens": max_tokens}
     spec = CheckSpec(
         data=data,
@@ -69,11 +82,20 @@ def check(
         base=base,
         **limits,
     )
-    report = check_data(spec, RichProgress())
-    if as_json:
-        print_json(report.to_json())
-    else:
+    report = repairs.judge(check_data(spec, RichProgress()), to_do)
+    told = report.to_json()
+    if html is not None:
+        write_page(html, report, spec)
+    if not as_json:
         show_report(report, data)
+    if out is not None:
+        copy = repair(data, out, report.problems, to_do, spec.reading)
+        report = repairs.judge(check_data(repairs.spec_of_copy(spec, out), RichProgress()), to_do)
+        told["clean"] = repairs.copy_to_json(copy, report)
+        if not as_json:
+            typer.echo(repairs.describe_copy(copy, report))
+    if as_json:
+        print_json(told)
     if not report.sound:
         raise typer.Exit(1)
 
@@ -89,6 +111,44 @@ def show_report(report: CheckReport, data: Path) -> None:
     found = [f"{n} {severity}{'s' * (n > 1)}" for severity in _COLOURS if (n := counts[severity])]
     verdict = "training on this is sound" if report.sound else "mend the errors before training on this"
     typer.echo(f"\n{', '.join(found) or 'nothing found'}: {verdict}")
+
+
+def refuse_to_replace(page: Path) -> None:
+    """Raise `RequestError` where there is something else than a page: the user's data, above all."""
+    from tunewise.errors import RequestError
+
+    try:
+        with page.open("rb") as file:
+            is_page = file.read(len(_PAGE_BEGINS)) == _PAGE_BEGINS
+    except FileNotFoundError:
+        return
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{page}: cannot be written: {error}", param="html") from None
+    if not is_page:
+        raise RequestError(f"{page} exists and is no page: give --html another name", param="html")
+
+
+def write_page(page: Path, report: CheckReport, spec: CheckSpec) -> None:
+    """The report for a browser, with the rows themselves. Raises `RequestError` if it cannot be written."""
+    from tunewise.data.dataset import read_dataset
+    from tunewise.data.sources import scan_examples
+    from tunewise.data.split import split_examples
+    from tunewise.errors import DataError, RequestError
+    from tunewise.report.check_page import render_check_page
+    from tunewise.store.files import write_text
+
+    examples = scan_examples(spec.data, spec.group_key, spec.reading).examples
+    try:
+        dataset = read_dataset(spec.data, spec.group_key, spec.given_sides, spec.reading)
+        cut = split_examples(dataset.examples, seed=0, path=spec.data, given=dataset.given_examples)
+        sizes = {"train": len(cut.train), "validation": len(cut.validation), "test": len(cut.test)}
+    except DataError:
+        sizes = None
+    text = render_check_page(spec.data.name, report.rows, examples, report.problems, report.answers, sizes)
+    try:
+        write_text(page, text)
+    except OSError as error:
+        raise RequestError(f"{page}: cannot be written: {error.strerror or error}", param="html") from error
 
 
 def _show_problem(problem: Problem) -> None:

@@ -99,10 +99,14 @@ def parse_reading(
 def numbered_rows(path: Path, reading: Reading) -> Iterator[NumberedRow]:
     """Every row as the file has it. Raises `DataError` where it cannot be read at all."""
     file = DataFile(path, reading.encoding)
+    return open_container(file, reading).rows(file)
+
+
+def open_container(file: DataFile, reading: Reading) -> Container:
+    """What cuts the file into rows. Raises `DataError` where it cannot be read at all."""
     recognised = (container for container in CONTAINERS if container.recognises(file))
     # Any text that is nothing else is taken for JSONL, so that its first line gets named.
-    container = reading.container or next(recognised, _CONTAINERS["jsonl"])
-    return container.rows(file)
+    return reading.container or next(recognised, _CONTAINERS["jsonl"])
 
 
 class ChatRows:
@@ -119,6 +123,14 @@ class ChatRows:
             row = self._rename(row)
         self._last = next((shape for shape in self._shapes if shape.recognises(row)), self._last)
         return self._last.to_chat(row)
+
+    def convert_whole(self, row: dict[str, Any]) -> dict[str, Any]:
+        """The same, and all fields that went into none of these; the row itself if it is a chat row."""
+        chat = self.convert(row)
+        if chat is row:
+            return row
+        read = {*self._last.fields, *self._columns}
+        return {name: value for name, value in row.items() if name not in read} | dict(chat)
 
     def _rename(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         missing = [name for name in self._columns if name not in row]

@@ -21,6 +21,8 @@ _CURVE_PX = 220
 _CURVE_TOP_PX = 20
 _CURVE_BOTTOM_PX = 24
 _MAX_POINTS = 400
+_HISTOGRAM_PX = 150
+_BINS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,54 @@ def _add_hatch(svg: ET.Element) -> None:
     size = {"width": "6", "height": "6", "patternUnits": "userSpaceOnUse", "patternTransform": "rotate(45)"}
     pattern = ET.SubElement(ET.SubElement(svg, "defs"), "pattern", {"id": "floor-hatch", **size})
     _line(pattern, "0", 0, "0", 6, "hatch")
+
+
+def count_chart(name: str, counts: Sequence[tuple[str, int]], total: int, title: str) -> str:
+    """Horizontal bars, each labelled above with its number and its share of `total`; `name` is the id."""
+    row_px, bar_px = 42, 10
+    words = "; ".join(f"{label}: {number:,}" for label, number in counts)
+    svg = _drawing(name, row_px * len(counts), title, words)
+    for index, (label, number) in enumerate(counts):
+        top_px, share = row_px * index, number / total
+        row = ET.SubElement(svg, "g", {"class": "row trained"})
+        _text(row, "0", top_px + 15, label, "name", "start")
+        numbers = _text(row, "100%", top_px + 15, f"{number:,}", "value", "end")
+        ET.SubElement(numbers, "tspan", {"class": "spread", "dx": "6"}).text = percent(share)
+        box = {"x": "0", "y": str(top_px + 22), "height": str(bar_px), "rx": "2"}
+        ET.SubElement(row, "rect", {**box, "class": "track", "width": "100%"})
+        ET.SubElement(row, "rect", {**box, "class": "bar", "width": f"{_share(share)}%"})
+    return ET.tostring(svg, encoding="unicode")
+
+
+def histogram(name: str, values: Sequence[int], title: str, unit: str) -> str | None:
+    """How many of `values` (not negative) lie where; None without any. `name` is the id.
+
+    The last bar also holds the hundredth that is longest, where it lies far out.
+    """
+    if not values:
+        return None
+    ordered = sorted(values)
+    largest, nearly_all = ordered[-1], ordered[math.ceil(0.99 * len(ordered)) - 1]
+    shown = largest if largest <= 2 * nearly_all else nearly_all
+    width = shown // _BINS + 1
+    heights = [0] * (shown // width + 1)
+    for value in ordered:
+        heights[min(value, shown) // width] += 1
+    words = f"Half have up to {ordered[(len(ordered) - 1) // 2]:,} {unit}; the longest has {largest:,}."
+    svg = _drawing(name, _HISTOGRAM_PX, title, words)
+    base_px, room_px = _HISTOGRAM_PX - 22, _HISTOGRAM_PX - 44
+    step = 100 / len(heights)
+    for index, number in enumerate(heights):
+        height_px = room_px * number / max(heights)
+        place = {"x": f"{_number(index * step)}%", "width": f"{_number(step * 0.92)}%", "rx": "1.5"}
+        size = {"y": _number(base_px - height_px), "height": _number(height_px), "class": "bin"}
+        ET.SubElement(svg, "rect", {**place, **size})
+    _line(svg, "0", base_px, "100%", base_px, "axis")
+    _text(svg, "0", 13, f"{max(heights):,} rows", "tick", "start")
+    _text(svg, "0", _HISTOGRAM_PX - 5, "0", "tick", "start")
+    last = f"{largest:,}" if shown == largest else f"{shown:,} and more"
+    _text(svg, "100%", _HISTOGRAM_PX - 5, f"{last} {unit}", "tick", "end")
+    return ET.tostring(svg, encoding="unicode")
 
 
 def loss_chart(points: Sequence[LossPoint], best_step: float | None) -> str | None:

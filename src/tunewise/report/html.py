@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from tunewise.records import Reason, Recommendation, Score, Verdict
@@ -29,6 +27,7 @@ from tunewise.report.facts import (
 )
 from tunewise.report.rivals import KIND_NAMES, Contest, describe, find_contest
 from tunewise.report.tables import NAME_LIMIT, build_rows, list_savings, list_secondary_metrics, metric_title
+from tunewise.report.templates import load_template
 from tunewise.report.wording import (
     NOTHING,
     count,
@@ -126,7 +125,7 @@ def render_report(
     loss_chart = charts.loss_chart(losses, best_step)
     metrics = list_secondary_metrics(scores, verdict.primary_metric)
     command = look_up(manifest, "command")
-    return _template().render(
+    return load_template("report.html.jinja").render(
         verdict=verdict,
         headline=shorten(verdict.headline, _SENTENCE_LIMIT),
         label=label,
@@ -155,21 +154,6 @@ def render_report(
         has_train=any(point.train is not None for point in losses),
         best_step=best_step,
     )
-
-
-@lru_cache(maxsize=1)
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("tunewise.report", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        # Every value passes here on its way out, so no control character can be forgotten.
-        finalize=lambda value: visible(value) if type(value) is str else value,
-    )
-    environment.filters["count"] = count
-    return environment.get_template("report.html.jinja")
 
 
 def _command(command: Any) -> str:
