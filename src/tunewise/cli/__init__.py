@@ -6,7 +6,8 @@ Verbs import what they need when they are called, so that `--help` and a typing 
 from __future__ import annotations
 
 import signal
-from typing import Any
+from importlib.metadata import version
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -32,6 +33,12 @@ class _Verbs(TyperGroup):
             raise typer.Exit(INTERRUPTED) from None
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"tunewise {version('tunewise')}")
+        raise typer.Exit
+
+
 app = typer.Typer(
     cls=_Verbs,
     help="Should I fine-tune, or is a better prompt enough? Answered by measurement on your own examples.",
@@ -51,6 +58,15 @@ app.command(epilog=chat.EXAMPLE)(chat.chat)
 app.command(epilog=export.EXAMPLE)(export.export)
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
+
+
+@app.callback()
+def _start(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Say which tunewise.")
+    ] = False,
+) -> None:
+    pass
 
 
 def main() -> None:

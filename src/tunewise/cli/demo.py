@@ -47,6 +47,8 @@ def bundled_examples() -> Path:
 
 def ask_over_the_api(model: str, question: str) -> str:
     """Serve on a free local port, ask `model` through the official client, and stop serving."""
+    from contextlib import closing
+
     from openai import OpenAI
 
     from tunewise.engines import open_engine
@@ -55,8 +57,11 @@ def ask_over_the_api(model: str, question: str) -> str:
     from tunewise.settings import get_settings
     from tunewise.store.registry import Registry
 
-    app = create_app(open_engine(own_thread=True), Registry(get_settings().registry))
-    with background_server(app) as url, OpenAI(base_url=url, api_key="not-needed") as client:
+    with (
+        closing(open_engine(own_thread=True)) as engine,
+        background_server(create_app(engine, Registry(get_settings().registry))) as url,
+        OpenAI(base_url=url, api_key="not-needed") as client,
+    ):
         reply = client.chat.completions.create(
             model=model, messages=[{"role": "user", "content": question}], temperature=0
         )

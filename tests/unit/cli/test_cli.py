@@ -9,6 +9,7 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +114,11 @@ def test_every_verb_shows_an_example(verb: list[str]) -> None:
     result = tunewise_cli(*verb, "--help")
     assert result.exit_code == 0
     assert f"Example: tunewise {' '.join(verb)}" in result.stdout
+
+
+def test_version_is_that_of_the_package() -> None:
+    result = tunewise_cli("--version")
+    assert (result.exit_code, result.output) == (0, f"tunewise {version('tunewise')}\n")
 
 
 def test_usage_errors_exit_2() -> None:

@@ -11,8 +11,8 @@ from tunewise.train.spec import TrainSpec, read_train_spec
 def test_auto_for_lora_is_what_was_measured_to_work_on_the_embedded_model() -> None:
     spec = TrainSpec().resolve(809)
     values = (spec.rank, spec.alpha, spec.learning_rate, spec.epochs, spec.batch_size)
-    assert values == (16, 32.0, 2e-3, 1, 8)
-    assert [TrainSpec().resolve(number).epochs for number in (10, 100, 400, 801)] == [10, 8, 2, 1]
+    assert values == (16, 32.0, 2e-3, 2, 8)
+    assert [TrainSpec().resolve(number).epochs for number in (10, 200, 800, 1600)] == [10, 8, 2, 1]
 
 
 def test_auto_gives_all_weights_a_tenth_of_loras_rate() -> None:
