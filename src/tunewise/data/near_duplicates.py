@@ -103,8 +103,12 @@ class _Rows:
     def much_in_common(self) -> Pairs:
         """Long rows with many pairs of words in common."""
         long = [i for i, words in enumerate(self.words) if len(words) >= LONG]
-        lists = WordLists.of([[f"{a} {b}" for a, b in _bigrams(self.words[i])] for i in long])
-        pairs = unique_pairs(*similar_pairs(lists, 12, 4, _NEIGHBOURS))
+        lists = WordLists.of([self.words[i] for i in long])
+        following = np.roll(lists.hashes(), -1)
+        # The last word of each list stands alone.
+        following[lists.starts[1:] - 1] = 0
+        bigrams = lists.hashes() * np.uint64(3) ^ following
+        pairs = unique_pairs(*similar_pairs(bigrams, lists.starts, 12, 4, _NEIGHBOURS))
         positions: Pairs = np.array(long, dtype=np.int64)[pairs]
         return positions
 

@@ -90,7 +90,7 @@ def _similar_frames(frames: WordLists) -> Pairs:
     vectors, ones = _unit_vectors(frames), np.ones(len(frames.starts) - 1, dtype=np.int64)
     return unique_pairs(*(
         pairs[_mean_cosines(vectors, ones, pairs) >= MIN_SIMILARITY]
-        for pairs in similar_pairs(frames, _BANDS, _HASHES_PER_BAND, _NEIGHBOURS)
+        for pairs in similar_pairs(frames.hashes(), frames.starts, _BANDS, _HASHES_PER_BAND, _NEIGHBOURS)
     ))  # fmt: skip
 
 
@@ -122,27 +122,36 @@ class _Groups:
             self.sizes[low] += self.sizes[high]
 
     def join_similar(self, vectors: csr_array, atoms: npt.NDArray[np.int64], pairs: Pairs) -> None:
-        """Join groups by average linkage, along pairs of rows only.
+        """Join groups by average linkage, along `pairs` of rows only.
 
         In rounds that join all mutual nearest neighbours at once (Sumengen et al. 2021, "Scaling hierarchical
         agglomerative clustering to billion-sized datasets"). The mean cosine of all pairs of two groups is
-        the product of their sums of unit vectors, over both sizes.
+        the product of their sums of unit vectors, over both sizes. It cannot grow beyond the larger of their
+        parts', so what is too far apart once is never asked about again.
         """
         roots = np.array([self.root(atom) for atom in range(len(self._parent))])
+        groups = np.arange(len(roots))
         sums = _add_up(vectors, roots[atoms], len(roots))
-        pairs = roots[atoms][pairs]
-        while len(pairs := unique_pairs(pairs[pairs[:, 0] != pairs[:, 1]])):
-            pairs = pairs[self.sizes[pairs].sum(axis=1) <= self.limit]
-            similarity = _mean_cosines(sums, self.sizes, pairs)
-            near = similarity >= MIN_SIMILARITY
-            pairs, similarity = pairs[near], similarity[near]
-            merges = _mutual_nearest(pairs, similarity, len(roots))
-            for one, other in merges:
+        asked, near = unique_pairs(roots[atoms][pairs]), (np.empty((0, 2), dtype=np.int64), np.empty(0))
+        while len(asked) or len(near[0]):
+            asked = asked[self.sizes[groups[asked]].sum(axis=1) <= self.limit]
+            similarity = _mean_cosines(sums, self.sizes[groups], asked)
+            close = similarity >= MIN_SIMILARITY
+            pairs = np.concatenate([near[0], asked[close]])
+            similarity = np.concatenate([near[1], similarity[close]])
+            merges = _mutual_nearest(pairs, similarity, len(groups))
+            for one, other in groups[merges]:
                 self.join(one, other)
-            target = np.arange(len(roots))
+            target = np.arange(len(groups))
             target[merges[:, 1]] = merges[:, 0]
-            sums = _add_up(sums, target, len(roots))
-            pairs = target[pairs]
+            changed = np.zeros(len(groups), dtype=bool)
+            changed[merges] = True
+            again = changed[pairs].any(axis=1)
+            asked, near = unique_pairs(target[pairs[again]]), (pairs[~again], similarity[~again])
+            # Groups that are near no other any more are done with.
+            left = np.unique(np.concatenate([asked, near[0]]))
+            sums, groups = _add_up(sums, target, len(groups))[left], groups[left]
+            asked, near = np.searchsorted(left, asked), (np.searchsorted(left, near[0]), near[1])
 
 
 def _add_up(vectors: csr_array, targets: npt.NDArray[np.int64], num_targets: int) -> csr_array:
@@ -164,9 +173,8 @@ def _mean_cosines(sums: csr_array, sizes: npt.NDArray[np.int64], pairs: Pairs) -
 def _mutual_nearest(pairs: Pairs, similarity: npt.NDArray[np.float64], num_groups: int) -> Pairs:
     """Pairs of which each is the other's nearest; ties by chance, lest a row of equals joins one by one."""
     chance = np.random.default_rng(0).permutation(len(pairs))
-    order = np.lexsort((chance, -similarity))
-    first = np.full(num_groups, len(pairs))
-    nearest: Pairs = pairs[order]
-    np.minimum.at(first, nearest.ravel(), np.repeat(np.arange(len(nearest)), 2))
-    mutual: Pairs = nearest[first[nearest[:, 0]] == first[nearest[:, 1]]]
+    nearness = (np.round(similarity * 1e9).astype(np.int64) << 32) | chance
+    nearest = np.zeros(num_groups, dtype=np.int64)
+    np.maximum.at(nearest, pairs.ravel(), np.repeat(nearness, 2))
+    mutual: Pairs = pairs[(nearest[pairs] == nearness[:, None]).all(axis=1)]
     return mutual

@@ -71,25 +71,32 @@ class WordLists:
         return np.frombuffer(b"".join(digests), dtype=np.uint64)[self.ids]
 
 
-def similar_pairs(lists: WordLists, bands: int, hashes_per_band: int, neighbours: int) -> Iterator[Pairs]:
-    """Pairs of lists that probably have much in common, band by band, by MinHash.
+def similar_pairs(
+    hashes: npt.NDArray[np.uint64],
+    starts: npt.NDArray[np.int64],
+    bands: int,
+    hashes_per_band: int,
+    neighbours: int,
+) -> Iterator[Pairs]:
+    """Pairs of sets that probably have much in common, band by band, by MinHash.
+
+    The n-th set is of the elements with `hashes[starts[n]:starts[n + 1]]`.
 
     Broder 1997, "On the resemblance and containment of documents"; bands as in Leskovec, Rajaraman and
     Ullman, "Mining of Massive Datasets", ch. 3: sets of Jaccard similarity s meet in a band with probability
-    s ** hashes_per_band. There each list is paired with at most as many `neighbours` on either side, so the
-    number of pairs is linear in that of lists. Empty lists are in no pair.
+    s ** hashes_per_band. There each set is paired with at most as many `neighbours` on either side, so the
+    number of pairs is linear in that of sets. Empty ones are in no pair.
     """
-    filled = np.flatnonzero(np.diff(lists.starts))
+    filled = np.flatnonzero(np.diff(starts))
     if not len(filled):
         return
-    words, starts = lists.hashes(), lists.starts[filled]
     multipliers = np.random.default_rng(0).integers(
         1, 2**63, size=(bands, hashes_per_band), dtype=np.uint64
     ) | np.uint64(1)
     for band in multipliers:
         keys = np.zeros(len(filled), dtype=np.uint64)
         for multiplier in band:
-            smallest = np.minimum.reduceat(_mix(words * multiplier), starts)
+            smallest = np.minimum.reduceat(_mix(hashes * multiplier), starts[filled])
             keys = _mix(keys * np.uint64(31) + smallest)
         yield pairs_of_equal(keys, filled, neighbours)
 
@@ -108,8 +115,9 @@ def pairs_of_equal(keys: npt.NDArray[np.uint64], owners: npt.NDArray[np.int64], 
 
 
 def unique_pairs(*pairs: Pairs) -> Pairs:
-    """Each pair once, smaller position first, in order."""
+    """Each pair once, smaller position first, in order; none of a position with itself."""
     ordered = np.sort(np.concatenate([np.empty((0, 2), dtype=np.int64), *pairs]), axis=1)
+    ordered = ordered[ordered[:, 0] < ordered[:, 1]]
     codes = np.sort((ordered[:, 0] << 32) | ordered[:, 1])
     codes = codes[np.diff(codes, prepend=-1) > 0]
     return np.stack([codes >> 32, codes & 0xFFFFFFFF], axis=1)
