@@ -16,7 +16,7 @@ from tunewise.data.checks.base import CheckedData, Problem
 from tunewise.data.checks.labels import describe_answers
 from tunewise.data.documents import read_documents
 from tunewise.data.reading import Reading
-from tunewise.data.sources import scan_examples
+from tunewise.data.sources import read_examples, scan_examples
 from tunewise.progress import Progress, SilentProgress
 from tunewise.records import Example
 from tunewise.settings import Settings, get_settings
@@ -96,7 +96,7 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
             scan.examples,
             scan.rejected,
             given_splits={
-                side: scan_examples(path, spec.group_key, spec.reading).examples
+                side: read_examples(path, spec.group_key, spec.reading)
                 for side, path in spec.given_sides.items()
             },
             documents=documents,

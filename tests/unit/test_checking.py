@@ -44,7 +44,8 @@ def test_the_examples_that_come_with_the_project_stay_clean() -> None:
     report = check(CheckSpec(data=PRICES))
     assert report.sound
     for problem in report.problems:
-        assert problem.code == "exact-duplicate" or problem.count <= 0.01 * report.rows, problem
+        repeats = problem.code in ("exact-duplicate", "near-duplicate")  # Shops write one price in many ways.
+        assert repeats or problem.count <= 0.01 * report.rows, problem
 
 
 def test_rows_are_too_long_by_the_tokens_of_the_model_that_is_named(tmp_path: Path) -> None:
