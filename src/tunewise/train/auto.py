@@ -20,8 +20,8 @@ embedded model (`docs/log.md`). Random weights of that size: 6e-4 (Brown et al. 
 AUTO_BATCH_SIZE = 8
 """LoRA loses to full fine-tuning as batches grow, whatever its rank (Schulman et al. 2025)."""
 AUTO_EXAMPLES = 1600
-"""Example passes that taught the embedded model the form of the bundled data, with its instruction and without
-(`docs/log.md`)."""
+"""Example passes that taught the embedded model the form of the bundled data, with its instruction and
+without (`docs/log.md`)."""
 MAX_AUTO_EPOCHS = 10
 """Beyond this few examples are learned by heart rather than learned from."""
 
