@@ -104,6 +104,8 @@ def show_report(report: CheckReport, data: Path) -> None:
     """What there is, then what is wrong with it, the worst first."""
     typer.echo(f"\n{data}: {report.rows} rows, {report.examples} different examples")
     typer.echo(f"answers: {report.answers}")
+    if report.answer_sources is not None:
+        typer.echo(report.answer_sources.describe())
     for problem in report.problems:
         typer.echo()
         _show_problem(problem)
@@ -144,7 +146,10 @@ def write_page(page: Path, report: CheckReport, spec: CheckSpec) -> None:
         sizes = {"train": len(cut.train), "validation": len(cut.validation), "test": len(cut.test)}
     except DataError:
         sizes = None
-    text = render_check_page(spec.data.name, report.rows, examples, report.problems, report.answers, sizes)
+    sources = report.answer_sources.describe() if report.answer_sources else None
+    text = render_check_page(
+        spec.data.name, report.rows, examples, report.problems, report.answers, sources, sizes
+    )
     try:
         write_text(page, text)
     except OSError as error:

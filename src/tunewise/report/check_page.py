@@ -61,11 +61,13 @@ def render_check_page(
     examples: Sequence[Example],
     problems: Sequence[Problem],
     answers: str,
+    sources: str | None,
     split: Mapping[str, int] | None,
 ) -> str:
     """The whole page as one self-contained HTML document.
 
-    `answers` says what the answers are like; `split` has the size of each side, None where none can be cut.
+    `answers` says what the answers are like and `sources` where what they say stands; `split` has the size
+    of each side. Both are None where there is nothing to say.
     """
     by_line = {example.line: example for example in examples}
     severities = Counter(problem.severity for problem in problems)
@@ -81,6 +83,7 @@ def render_check_page(
         problems=[_show_problem(problem, by_line) for problem in problems],
         rows_unfolded=_ROWS_UNFOLDED,
         answers=shorten(answers, _MESSAGE_LIMIT),
+        sources=sources,
         answer_chart=_chart_answers(examples),
         prompt_lengths=_chart_lengths("prompts", [_prompt_length(each) for each in examples]),
         answer_lengths=_chart_lengths("answers", [len(each.answer) for each in examples]),
@@ -96,7 +99,7 @@ def _headline(distinct: int, severities: Mapping[Severity, int]) -> str:
     if errors := severities["error"]:
         return f"{count(errors, 'error')} to mend before training on {on}."
     if warnings := severities["warning"]:
-        return f"Training on {on} is sound, and {count(warnings, 'warning')} would make it better to mend."
+        return f"Training on {on} is sound; it would be better with {count(warnings, 'warning')} mended."
     return f"Training on {on} is sound: nothing was found that needs mending."
 
 

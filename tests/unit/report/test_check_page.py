@@ -13,6 +13,7 @@ from tunewise.records import Example, Message
 from tunewise.report.charts import histogram
 from tunewise.report.check_page import MAX_ROWS_PER_PROBLEM, render_check_page
 
+SOURCES = "what the answers say stands in the prompt (90%) or nowhere (10%)"
 SPLIT = {"train": 60, "validation": 10, "test": 30}
 
 
@@ -32,12 +33,17 @@ PROBLEMS = [
 
 
 def render(problems: list[Problem] = PROBLEMS, rows: list[Example] = ROWS, name: str = "prices.jsonl") -> str:
-    return render_check_page(name, len(rows) + 1, rows, problems, "2 labels: 'yes' 67%, 'no' 33%", SPLIT)
+    answers = "2 labels: 'yes' 67%, 'no' 33%"
+    return render_check_page(name, len(rows) + 1, rows, problems, answers, SOURCES, SPLIT)
 
 
 def drawings(source: str) -> dict[str, ET.Element]:
     found = [ET.fromstring(svg) for svg in re.findall(r"<svg .*?</svg>", source, re.DOTALL)]
     return {drawing.attrib["class"]: drawing for drawing in found}
+
+
+def test_it_says_where_what_the_answers_say_stands() -> None:
+    assert "What the answers say stands in the prompt (90%) or nowhere (10%)." in Page(render()).text
 
 
 def test_it_says_whether_to_train_and_what_is_in_the_file() -> None:
@@ -79,7 +85,7 @@ def test_every_problem_says_why_it_matters_and_shows_its_first_rows() -> None:
     [
         ([], "is sound: nothing was found that needs mending."),
         (["note"], "is sound: nothing was found that needs mending."),
-        (["warning", "note"], "is sound, and 1 warning would make it better to mend."),
+        (["warning", "note"], "is sound; it would be better with 1 warning mended."),
         (["error", "error", "warning"], "2 errors to mend before training on 100 different examples."),
     ],
 )
@@ -100,7 +106,7 @@ def test_many_lines_and_giant_rows_are_bounded() -> None:
 def test_hostile_rows_stay_text() -> None:
     rows = [row(line, HOSTILE * line, HOSTILE) for line in range(1, 30)]
     problem = Problem(HOSTILE, "error", tuple(range(1, 31)), HOSTILE, HOSTILE)
-    source = render_check_page(HOSTILE, 30, rows, [problem], HOSTILE, SPLIT)
+    source = render_check_page(HOSTILE, 30, rows, [problem], HOSTILE, SOURCES, SPLIT)
     page = Page(source)
     assert page.unclosed == []
     assert page.tags().isdisjoint({"script", "img", "iframe", "object", "embed", "link", "form"})
@@ -130,7 +136,7 @@ def test_nothing_is_loaded_and_links_point_at_something() -> None:
 
 
 def test_a_file_without_usable_rows_has_a_page_too() -> None:
-    page = Page(render_check_page("x", 1, [], [PROBLEMS[0]], "none", None))
+    page = Page(render_check_page("x", 1, [], [PROBLEMS[0]], "none", None, None))
     assert page.unclosed == []
     assert "too few, or too much alike" in page.text
 

@@ -36,5 +36,5 @@ class AnswersNotInData:
             (),
             f"{found.not_in_data:.0%} of what the answers say stands neither in the prompts nor in answers "
             f"to other such prompts: {where}. These are facts, for retrieval rather than training",
-            examined=found.examined,
+            examined=found.rows if found.rows < len(data.examples) else None,
         )
