@@ -20,8 +20,9 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="What the file is (jsonl, json, csv, tsv, parquet), what its rows are (chat, sharegpt, alpaca, "
-        "prompt-completion, preference, openai-preference), or both. Default: what its content looks like.",
+        help="What the data are (jsonl, json, csv, tsv, parquet, folder, hub), what the rows are (chat, "
+        "sharegpt, alpaca, prompt-completion, preference, openai-preference), or both. Default: what they "
+        "look like.",
     ),
 ]
 Columns = Annotated[

@@ -81,12 +81,15 @@ def review(
 
     from tunewise.checking import CheckSpec, check
     from tunewise.cli.progress import RichProgress
+    from tunewise.data.checks import ALL_CHECKS
     from tunewise.data.clean_file import refuse_to_overwrite, write_clean_file
     from tunewise.data.dataset import sha256_of_data
+    from tunewise.data.repair import refuse_unknown_codes
     from tunewise.data.review import Review, list_questions, read_decisions, save_decisions
     from tunewise.data.sources import scan_examples
 
     reading = read_options(format, columns, encoding)
+    refuse_unknown_codes(code or (), (each.code for each in ALL_CHECKS))
     refuse_to_overwrite(data, out)
     problems = check(CheckSpec(data=data, reading=reading, group_key=group_key), RichProgress()).problems
     # Notes are about what may well be meant: whoever wants to see them asks for their code.

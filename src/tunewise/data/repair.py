@@ -31,6 +31,14 @@ UNUSABLE_CODES: tuple[str, ...] = get_args(RowProblemCode)
 """Of rows that are no examples, which nobody can train on, whatever they wish."""
 
 
+def refuse_unknown_codes(asked: Iterable[str], known: Iterable[str]) -> None:
+    """Raise `SpecError` for the code of a problem that there is not."""
+    known = sorted(known)
+    for code in asked:
+        if code not in known:
+            raise SpecError(f"there is no problem {code!r}: the codes are {', '.join(known)}")
+
+
 class RepairSpec(BaseModel):
     """What `--fix`, `--drop` and `--keep` ask for."""
 
@@ -49,10 +57,7 @@ class RepairSpec(BaseModel):
 
     def check_codes(self, known: Iterable[str]) -> None:
         """Raise `SpecError` for codes that there are not, or that make no sense where they stand."""
-        known = sorted(known)
-        for code in (*self.drop, *self.keep):
-            if code not in known:
-                raise SpecError(f"there is no problem {code!r}: the codes are {', '.join(known)}")
+        refuse_unknown_codes((*self.drop, *self.keep), known)
         if both := [code for code in self.drop if code in self.keep]:
             raise SpecError(f"{both[0]!r} is to be dropped and to be kept: choose one")
         if unusable := [code for code in self.keep if code in UNUSABLE_CODES]:

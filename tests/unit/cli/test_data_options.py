@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from typer.testing import CliRunner, Result
 from toy import make_model, make_tokenizer
 from tunewise import cli
 from tunewise.data.dataset import read_dataset
-from tunewise.data.reading import Reading, parse_reading
+from tunewise.data.reading import FORMAT_NAMES, Reading, parse_reading
 from tunewise.errors import RunFolderError
 from tunewise.publish import open_run
 from tunewise.run_spec import TuneSpec
@@ -73,3 +74,8 @@ def test_a_run_that_reads_its_data_otherwise_is_another_run(tmp_path: Path, tabl
     claim(first)
     with pytest.raises(RunFolderError, match=r"belongs to another run \(columns was .*; encoding was"):
         claim(parse_reading(columns="answer=prompt,question=completion", encoding="cp1252"))
+
+
+def test_help_names_every_format() -> None:
+    words = set(re.findall(r"[a-z]+(?:-\s*[a-z]+)*", invoke("check", "--help").stdout))
+    assert set(FORMAT_NAMES) <= {re.sub(r"\s", "", word) for word in words}

@@ -146,6 +146,12 @@ def test_nothing_to_review_writes_nothing(data: Path, out: Path) -> None:
     assert not out.exists()
 
 
+def test_a_problem_that_there_is_not_is_refused_by_name(data: Path, out: Path) -> None:
+    result = CliRunner().invoke(cli.app, ["review", str(data), "--out", str(out), "--code", "secrets"])
+    assert result.exit_code == 1
+    assert "there is no problem 'secrets': the codes are answers-not-in-data" in result.stderr
+
+
 def test_an_existing_file_is_in_the_way_before_anything_is_asked(data: Path, out: Path) -> None:
     for existing, told in ((data, "is the input itself"), (out, "exists already")):
         existing.touch()
