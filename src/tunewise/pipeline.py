@@ -15,7 +15,9 @@ from typing import Any
 
 from tunewise import publish
 from tunewise.approaches.floors import all_floors
-from tunewise.approaches.prompted import fine_tuned
+from tunewise.approaches.prompted import common_instruction, fine_tuned
+from tunewise.approaches.rivals import Shown, build, list_setups
+from tunewise.approaches.wordings import list_wordings
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
 from tunewise.decide.compare import TUNED, compare
@@ -25,7 +27,7 @@ from tunewise.errors import SpecError
 from tunewise.evaluate.metrics import PRIMARY_METRIC, infer_form
 from tunewise.evaluate.parity import certify_served, describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
-from tunewise.evaluate.selection import PromptChoice, choose_prompts, prompted_rivals
+from tunewise.evaluate.selection import PromptChoice, choose_prompts
 from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
 from tunewise.records import ParityCertificate, Verdict
@@ -81,13 +83,15 @@ def run(
             floor.prepare(split.train)
             runs[floor.name] = test(floor.name, lambda examples, f=floor: run_floor(f, examples, form))
 
-        choice = PromptChoice(**folder.stage("choose-prompts", lambda: asdict(choose_prompts(
-            spec.approaches, split.train, split.validation, spec.instructions,
-            engine, decoding, PRIMARY_METRIC, spec.seed, progress,
-        ))).value)  # fmt: skip
-        if "instructed" in spec.approaches and choice.instruction is None:
-            progress.say("  instructed: left out, as neither the data nor --instructions has an instruction")
-        for rival in prompted_rivals(spec.approaches, choice, split.train, engine.base_id, spec.seed):
+        instruction = spec.instructions or common_instruction(split.train)
+        shown = Shown(engine.base_id, split.train, spec.seed)
+        setups = list_setups(spec.approaches, list_wordings(split.train, instruction))
+        choice = PromptChoice.from_json(folder.stage("choose-prompts", lambda: choose_prompts(
+            setups, shown, split.validation, engine, decoding, PRIMARY_METRIC, progress
+        ).to_json()).value)  # fmt: skip
+        progress.say(choice.describe())
+        for setup in choice.setups.values():
+            rival = build(setup, shown)
             runs[rival.name] = test(
                 rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
             )
@@ -99,7 +103,7 @@ def run(
             engine.rest()  # Training takes the whole machine.
             return asdict(fine_tune(
                 base, split.train, split.validation, spec.train_spec, out, spec.data, progress,
-                choice.instruction, settings=settings,
+                instruction, settings=settings,
             ))  # fmt: skip
 
         training, record, parity = None, None, None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from tunewise.records import Example, Message
+from tunewise.records import Example, Grammar, Message
 
 
 class Approach(Protocol):
@@ -18,6 +18,10 @@ class Approach(Protocol):
     @property
     def model(self) -> str:
         """The id of the model to ask."""
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """What its answers are held to, as `ChatRequest` has it; None leaves them free."""
 
     def messages(self, example: Example) -> tuple[Message, ...]:
         """What to send for this example. Looks at its prompt only, never at its answer."""

@@ -74,6 +74,7 @@ def run_approach(
             approach.model,
             approach.messages(example),
             decoding.max_tokens,
+            grammar=approach.grammar,
             tools=example.tools,
             parallel_tool_calls=example.parallel_tool_calls,
         )

@@ -1,16 +1,12 @@
 from __future__ import annotations
 
+from tunewise.approaches.base import Approach
 from tunewise.approaches.majority import Majority
 from tunewise.approaches.nearest_copy import NearestCopy
-from tunewise.approaches.prompted import (
-    common_instruction,
-    draw_shots,
-    few_shot,
-    fine_tuned,
-    instructed,
-    zero_shot,
-)
-from tunewise.records import Example, Message
+from tunewise.approaches.prompted import common_instruction, draw_shots, fine_tuned
+from tunewise.approaches.rivals import RIVALS, PromptSetup, Shown, build, list_setups
+from tunewise.approaches.wordings import Wording, list_wordings
+from tunewise.records import Example, Grammar, Message, Tool
 
 
 def example(question: str, answer: str, system: str | None = "Do it.") -> Example:
@@ -40,25 +36,63 @@ def test_nearest_copy_gives_the_answer_of_the_most_similar_input() -> None:
     assert floor.answer(example("re", "?")) == "1"
 
 
+def prompt(rival: str, instruction: str | None = None, num_shots: int = 0) -> Approach:
+    return build(PromptSetup(rival, instruction, num_shots=num_shots), Shown("m", TRAIN, 0))
+
+
 def test_zero_shot_and_fine_tuned_send_the_input_alone() -> None:
-    for approach in (zero_shot("m"), fine_tuned("m")):
+    for approach in (prompt("zero-shot"), fine_tuned("m")):
         assert approach.messages(TRAIN[0]) == (Message("user", "red"),)
 
 
 def test_instructed_sends_its_instruction_and_not_the_rows_own() -> None:
-    assert instructed("m", "New.").messages(TRAIN[0]) == (Message("system", "New."), Message("user", "red"))
+    messages = prompt("instructed", "New.").messages(TRAIN[0])
+    assert messages == (Message("system", "New."), Message("user", "red"))
 
 
 def test_few_shot_sends_worked_examples_as_earlier_turns() -> None:
-    messages = few_shot("m", "I.", TRAIN[1:3]).messages(TRAIN[0])
-    assert [m.content for m in messages] == ["I.", "green", "2", "greener", "2", "red"]
-    assert [m.role for m in messages] == ["system", "user", "assistant", "user", "assistant", "user"]
+    messages = prompt("few-shot", "I.", 2).messages(example("grey", "?"))
+    roles = ["system", "user", "assistant", "user", "assistant", "user"]
+    assert [message.role for message in messages] == roles
+    shots = {(row.turns[0].content, row.answer) for row in TRAIN}
+    assert {(messages[1].content, messages[2].content), (messages[3].content, messages[4].content)} <= shots
 
 
 def test_no_approach_shows_the_answer_it_is_asked_for() -> None:
     secret = example("question", "the-secret-answer")
-    for approach in (zero_shot("m"), instructed("m", "I."), few_shot("m", "I.", TRAIN), fine_tuned("m")):
+    for approach in (*(prompt(rival.name, "I.", 4) for rival in RIVALS), fine_tuned("m")):
         assert "the-secret-answer" not in "".join(m.content for m in approach.messages(secret))
+
+
+def test_every_setup_has_a_label_of_its_own() -> None:
+    wordings = [
+        Wording("I."),
+        Wording("I. JSON.", note="form told"),
+        Wording("I.", Grammar("lark", "x"), "b"),
+    ]
+    setups = list_setups([rival.name for rival in RIVALS], wordings)
+    assert len({setup.label for setup in setups}) == len(setups) == 1 + 3 + 5
+    assert {build(setup, Shown("m", TRAIN, 0)).name for setup in setups} == {rival.name for rival in RIVALS}
+
+
+def test_the_form_of_the_answers_is_told_and_enforced() -> None:
+    rows = [example(str(number), ["yes", "no"][number % 2]) for number in range(20)]
+    given, told, enforced = list_wordings(rows, "Decide.")
+    assert (given.instruction, given.grammar) == ("Decide.", None)
+    assert told.instruction == "Decide.\n\nAnswer with exactly one of these and nothing else: yes, no."
+    assert enforced.grammar == Grammar("lark", 'start: "yes" | "no"')
+
+
+def test_without_an_instruction_the_form_of_the_answers_is_one() -> None:
+    rows = [example(str(number), f'{{"n": {number}}}', system=None) for number in range(20)]
+    told, _ = list_wordings(rows, None)
+    assert told.instruction == "Answer with JSON and nothing else. Answers are JSON objects with n (number)."
+
+
+def test_too_few_answers_and_calls_of_functions_show_no_form() -> None:
+    assert list_wordings(TRAIN, None) == [Wording(None)]
+    rows = [Example(str(n), TRAIN[0].messages, 1, str(n), tools=(Tool("f"),)) for n in range(20)]
+    assert list_wordings(rows, "Call.") == [Wording("Call.")]
 
 
 def test_the_commonest_instruction_is_the_one_to_prompt_with() -> None:

@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from toy import make_loaded
 from tunewise.approaches.majority import Majority
-from tunewise.approaches.prompted import zero_shot
+from tunewise.approaches.prompted import Prompted
+from tunewise.approaches.rivals import PromptSetup, Shown, build, list_setups
+from tunewise.approaches.wordings import list_wordings
 from tunewise.engines.local import LocalEngine
 from tunewise.evaluate.metrics import infer_form
 from tunewise.evaluate.runner import Decoding, ScoredRun, choose_decoding, run_approach, run_floor
-from tunewise.evaluate.selection import choose_prompts, prompted_rivals
+from tunewise.evaluate.selection import PromptChoice, choose_prompts
 from tunewise.progress import SilentProgress
-from tunewise.records import ChatRequest, Completion, Example, Message, Tool, ToolCall
+from tunewise.records import ChatRequest, Completion, Example, Grammar, Message, Tool, ToolCall
 
 
 @pytest.fixture
@@ -45,7 +48,7 @@ def test_a_rival_is_scored_on_every_example_in_order() -> None:
 def test_a_failed_call_is_failed_and_not_a_wrong_answer(engine: LocalEngine) -> None:
     asked = [example("a", "x"), example("y" * 600, "x")]
     answered, failed = run_approach(
-        zero_shot("toy"), asked, engine, Decoding("text", 5), SilentProgress()
+        Prompted("zero-shot", "toy"), asked, engine, Decoding("text", 5), SilentProgress()
     ).scores
     assert (answered.status, answered.metrics["exact_match"]) == ("answered", 0.0)
     assert (failed.status, failed.metrics["exact_match"]) == ("failed", None)
@@ -78,7 +81,7 @@ def test_a_call_is_right_by_its_name_and_arguments() -> None:
         for text in answers
     ]  # fmt: skip
     form = infer_form(example.answer for example in asked)
-    run = run_approach(zero_shot("toy"), asked, Caller(), Decoding(form, 5), SilentProgress())
+    run = run_approach(Prompted("zero-shot", "toy"), asked, Caller(), Decoding(form, 5), SilentProgress())
     assert [score.metrics["exact_match"] for score in run.scores] == list(answers.values())
 
 
@@ -104,34 +107,36 @@ def test_answers_may_be_twice_as_long_as_the_longest_in_training(engine: LocalEn
     assert long.max_tokens == 2 * 61
 
 
-def test_the_number_of_shots_is_chosen_on_validation_and_carried_to_the_test(engine: LocalEngine) -> None:
+def test_each_rival_is_set_up_on_validation_within_a_number_of_calls(engine: LocalEngine) -> None:
     train = [example(str(i), f"answer {i}") for i in range(6)]
-    names = ("zero-shot", "instructed", "few-shot")
+    setups = list_setups(("zero-shot", "instructed", "few-shot"), list_wordings(train, "I."))
     choice = choose_prompts(
-        names, train, EXAMPLES, None, engine, Decoding("text", 5), "exact_match", 0, SilentProgress()
-    )
-    assert choice.instruction == "I."
-    assert choice.num_shots in (2, 4, 8)
-    assert set(choice.scores) == {"zero-shot", "instructed", *(f"few-shot, {n} shots" for n in (2, 4, 8))}
-    rivals = {rival.name: rival for rival in prompted_rivals(names, choice, train, "toy", 0)}
-    assert set(rivals) == set(names)
-    assert len(rivals["few-shot"].shots) == min(choice.num_shots, len(train))
-
-
-def test_data_without_instructions_has_no_instructed_rival(engine: LocalEngine) -> None:
-    rows = [
-        Example(str(i), (Message("user", str(i)), Message("assistant", "x")), 1, str(i)) for i in range(4)
-    ]
-    choice = choose_prompts(
-        ("instructed", "few-shot"),
-        rows,
-        rows,
-        None,
+        setups,
+        Shown("toy", train, 0),
+        EXAMPLES,
         engine,
         Decoding("text", 5),
         "exact_match",
-        0,
         SilentProgress(),
     )
-    names = [rival.name for rival in prompted_rivals(("instructed", "few-shot"), choice, rows, "toy", 0)]
-    assert names == ["few-shot"]
+    assert list(choice.setups) == ["zero-shot", "instructed", "few-shot"]
+    assert choice.setups["instructed"].instruction == "I."
+    assert choice.setups["few-shot"].num_shots in (2, 4, 8)
+    assert set(choice.scores) == {setup.label for setup in setups}
+    assert choice.best in choice.setups
+    assert choice.calls == len(EXAMPLES) * len(setups)
+    assert PromptChoice.from_json(json.loads(json.dumps(choice.to_json()))) == choice
+
+
+def test_prompts_are_held_to_the_form_that_they_were_set_up_with(engine: LocalEngine) -> None:
+    setup = PromptSetup("instructed", "Answer yes or no.", Grammar("lark", 'start: "yes" | "no"'))
+    rival = build(setup, Shown("toy", EXAMPLES, 0))
+    run = run_approach(rival, EXAMPLES, engine, Decoding("text", 9), SilentProgress())
+    assert {score.answer for score in run.scores} <= {"yes", "no"}
+
+
+def test_without_prompted_rivals_there_is_nothing_to_choose(engine: LocalEngine) -> None:
+    choice = choose_prompts(
+        [], Shown("toy", EXAMPLES, 0), EXAMPLES, engine, Decoding("text", 5), "exact_match", SilentProgress()
+    )
+    assert choice == PromptChoice({}, None, {}, 0)
