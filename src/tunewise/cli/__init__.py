@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tunewise.cli import chat, check, demo, export, models, review, run, runs, serve, tokens, train
+from tunewise.cli import advise, chat, check, demo, export, models, review, run, runs, serve, tokens, train
 from tunewise.errors import TunewiseError
 
 INTERRUPTED = 3
@@ -47,6 +47,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command(epilog=advise.EXAMPLE)(advise.advise)
 app.command(epilog=check.EXAMPLE)(check.check)
 app.command(epilog=review.EXAMPLE)(review.review)
 app.command(epilog=run.EXAMPLE)(run.run)
