@@ -39,7 +39,7 @@ class HitRate:
 
 
 def measure_hits(
-    retriever: Retriever, examples: Sequence[Example], num_passages: int, seed: int
+    retriever: Retriever[Passage], examples: Sequence[Example], num_passages: int, seed: int
 ) -> HitRate | None:
     """The hit rate at `num_passages`. None where no answer says anything that its prompt does not.
 
@@ -52,14 +52,14 @@ def measure_hits(
         phrases = sought_phrases(example)
         if not phrases:
             continue
-        own.append(_share(phrases, retriever.find(example, num_passages)))
+        own.append(held_share(retriever.find(example, num_passages), phrases))
         dice = random.Random(f"{seed} {example.id}")
-        number = min(num_passages, len(retriever.passages))
+        number = min(num_passages, len(retriever.items))
         for _ in range(RANDOM_DRAWS):
-            by_chance.append(_share(phrases, dice.sample(retriever.passages, number)))
+            by_chance.append(held_share(dice.sample(retriever.items, number), phrases))
     if not own:
         return None
-    is_telling = 2 * num_passages <= len(retriever.passages)
+    is_telling = 2 * num_passages <= len(retriever.items)
     return HitRate(num_passages, mean(own), mean(by_chance), len(own), is_telling)
 
 
@@ -75,7 +75,8 @@ def holds_any(passage: Passage, phrases: Iterable[str]) -> bool:
     return any(phrase in _searchable(passage.text) for phrase in phrases)
 
 
-def _share(phrases: Sequence[str], passages: Iterable[Passage]) -> float:
+def held_share(passages: Iterable[Passage], phrases: Sequence[str]) -> float:
+    """The share of the phrases that stand in one of the passages."""
     texts = [_searchable(passage.text) for passage in passages]
     return mean(any(phrase in text for text in texts) for phrase in phrases)
 

@@ -7,7 +7,8 @@ import pytest
 from tunewise.data.documents import Document
 from tunewise.records import Example, Message
 from tunewise.retrieval.hits import measure_hits, sought_phrases
-from tunewise.retrieval.retriever import Retriever, query_of
+from tunewise.retrieval.passages import Passage
+from tunewise.retrieval.retriever import Retriever, query_of, retrieve_passages
 
 PLANETS = [f"planet{chr(97 + n // 10)}{chr(97 + n % 10)}" for n in range(50)]
 
@@ -17,8 +18,8 @@ def example(question: str, answer: str) -> Example:
     return Example(question, messages, 1, question)
 
 
-def retriever(folder: Path, *texts: str) -> Retriever:
-    return Retriever([Document(text, "") for text in texts], None, folder)
+def retriever(folder: Path, *texts: str) -> Retriever[Passage]:
+    return retrieve_passages([Document(text, "") for text in texts], None, folder)
 
 
 def test_documents_that_hold_the_answers_lift_and_others_do_not(tmp_path: Path):
