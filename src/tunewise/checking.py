@@ -90,7 +90,11 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
     settings = settings or get_settings()
     with progress.task("reading", 1) as task:
         scan = scan_examples(spec.data, spec.group_key, spec.reading)
-        documents = read_documents(spec.docs) if spec.docs else ()
+        documents: tuple[str, ...] = ()
+        if spec.docs:
+            read = read_documents(spec.docs)
+            progress.say(read.describe())
+            documents = read.texts
         data = CheckedData(
             spec.data,
             scan.examples,
