@@ -16,7 +16,8 @@ from typing import Any
 from tunewise import publish
 from tunewise.approaches.floors import all_floors
 from tunewise.approaches.prompted import common_instruction, fine_tuned
-from tunewise.approaches.rivals import Shown, build, list_setups
+from tunewise.approaches.rivals import build, list_setups
+from tunewise.approaches.shown import gather
 from tunewise.approaches.wordings import list_wordings
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
@@ -84,7 +85,10 @@ def run(
             runs[floor.name] = test(floor.name, lambda examples, f=floor: run_floor(f, examples, form))
 
         instruction = spec.instructions or common_instruction(split.train)
-        shown = Shown(engine.base_id, split.train, spec.seed)
+        shown = gather(
+            spec.approaches, split.train, spec.docs, engine, decoding.max_tokens, spec.seed,
+            settings.cache / "vectors", progress,
+        )  # fmt: skip
         setups = list_setups(spec.approaches, list_wordings(split.train, instruction))
         choice = PromptChoice.from_json(folder.stage("choose-prompts", lambda: choose_prompts(
             setups, shown, split.validation, engine, decoding, PRIMARY_METRIC, progress

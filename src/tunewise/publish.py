@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tunewise.data.dataset import Dataset
+from tunewise.data.dataset import Dataset, sha256_of_data
 from tunewise.data.split import Split, TrainingSplit
 from tunewise.decide.compare import saved_per_call
 from tunewise.decide.reasons import NOT_PARITY
@@ -77,12 +77,13 @@ def open_run(
         **spec.reading.model_dump(mode="json"),
         "data": dataset.sha256,
         **{side: given.sha256 for side, given in dataset.given.items()},
+        **{name: sha256_of_data(path) for name, path in spec.other_files.items()},
         "base_sha256": base_sha256,
         **spec.training.identity(),
         "start_sha256": sha256_of_base(spec.training.start) if spec.training.start else None,
         "tunewise": version("tunewise"),
     }
-    files = {"data": spec.data} | spec.given_sides
+    files = {"data": spec.data} | spec.given_sides | spec.other_files
     names = {name: f"what {file} holds" for name, file in files.items()}
     with RunFolder(out, identity, names) as folder:
         record = RunRecord(str(out), str(spec.data), spec.base, spec.seed, "running", int(time.time()))

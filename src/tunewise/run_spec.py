@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tunewise.data.reading import Reading
 from tunewise.engines import EngineName
@@ -14,8 +14,11 @@ from tunewise.models.embedded import EMBEDDED
 from tunewise.models.ids import check_suffix
 from tunewise.train.spec import TrainSpec
 
-ApproachName = Literal["majority", "nearest-copy", "zero-shot", "instructed", "few-shot", "fine-tuned"]
+ApproachName = Literal[
+    "majority", "nearest-copy", "zero-shot", "instructed", "few-shot", "few-shot-nearest", "rag", "fine-tuned"
+]
 APPROACHES: tuple[ApproachName, ...] = get_args(ApproachName)
+NEED_DOCUMENTS: frozenset[ApproachName] = frozenset({"rag"})
 
 
 class TuneSpec(BaseModel):
@@ -51,6 +54,11 @@ class TuneSpec(BaseModel):
         return {"validation": self.validation} if self.validation else {}
 
     @property
+    def other_files(self) -> dict[str, Path]:
+        """What else is read, by name."""
+        return {}
+
+    @property
     def train_spec(self) -> TrainSpec:
         """`training` under this run's seed."""
         return self.training.model_copy(update={"seed": self.seed})
@@ -63,17 +71,33 @@ class RunSpec(TuneSpec):
     """What asks the models; training is always tunewise's own."""
     instructions: str | None = None
     """The instruction to prompt with, in place of the data's own commonest system message."""
-    approaches: tuple[ApproachName, ...] = APPROACHES
-    """Which rivals run."""
+    docs: Path | None = None
+    """A file or folder of documents to look things up in."""
+    approaches: tuple[ApproachName, ...] = ()
+    """Which rivals run; by default all, those that need documents only if there are any."""
     test: Path | None = None
     """A file to test on, in place of a part of `data`."""
     force: bool = False
     """Deploy the tuned model even if it did not win; recorded as such."""
 
+    @model_validator(mode="after")
+    def _approaches_have_documents(self) -> Self:
+        if not self.approaches:
+            chosen = tuple(name for name in APPROACHES if self.docs or name not in NEED_DOCUMENTS)
+            object.__setattr__(self, "approaches", chosen)
+        elif not self.docs and (lacking := sorted(NEED_DOCUMENTS.intersection(self.approaches))):
+            raise SpecError(f"{', '.join(lacking)} needs documents: give them with --docs")
+        return self
+
     @property
     def given_sides(self) -> dict[str, Path]:
         """The files set aside, by side."""
         return super().given_sides | ({"test": self.test} if self.test else {})
+
+    @property
+    def other_files(self) -> dict[str, Path]:
+        """The documents, if there are any."""
+        return {"docs": self.docs} if self.docs else {}
 
 
 def parse_approaches(text: str) -> tuple[ApproachName, ...]:

@@ -27,3 +27,11 @@ def test_an_unknown_approach_is_named_with_what_there_is(text: str) -> None:
 def test_a_misspelt_field_is_refused() -> None:
     with pytest.raises(ValidationError):
         RunSpec(data=Path("x"), sede=1)  # type: ignore[call-arg]
+
+
+def test_retrieval_runs_where_there_are_documents_and_is_refused_without() -> None:
+    data, docs = Path("rows.jsonl"), Path("manual.md")
+    assert "rag" in RunSpec(data=data, docs=docs).approaches
+    assert "rag" not in RunSpec(data=data).approaches
+    with pytest.raises(SpecError, match="--docs"):
+        RunSpec(data=data, approaches=("rag",))

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tunewise.approaches.prompted import Prompted
-from tunewise.records import Example, Message
+from tunewise.records import Example, Grammar, Message
 from tunewise.retrieval.retriever import Retriever
 
 
@@ -18,16 +16,18 @@ class FewShotNearest:
     name = "few-shot-nearest"
 
     def __init__(
-        self, model: str, instruction: str | None, train: Retriever[Example], num_shots: int
+        self,
+        model: str,
+        instruction: str | None,
+        train: Retriever[Example],
+        num_shots: int,
+        grammar: Grammar | None = None,
     ) -> None:
         self.model = model
+        self.grammar = grammar
         self.instruction = instruction
         self.num_shots = num_shots
         self._train = train
-
-    def prepare(self, examples: Sequence[Example]) -> None:
-        """Find the shots of all these examples at once."""
-        self._train.prepare(examples)
 
     def messages(self, example: Example) -> tuple[Message, ...]:
         """As `few-shot` has them. A training example is no shot for itself."""

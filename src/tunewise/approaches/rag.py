@@ -28,7 +28,7 @@ from dataclasses import replace
 
 from tunewise.engines.base import Engine
 from tunewise.errors import RequestError
-from tunewise.records import ChatRequest, Example, Message
+from tunewise.records import ChatRequest, Example, Grammar, Message
 from tunewise.retrieval.passages import Passage
 from tunewise.retrieval.retriever import Retriever
 
@@ -53,19 +53,17 @@ class Rag:
         passages: Retriever[Passage],
         num_passages: int,
         fits: Fits,
+        grammar: Grammar | None = None,
     ) -> None:
         self.name = name
         self.model = model
+        self.grammar = grammar
         self.instruction = instruction
         self.num_passages = num_passages
         self.shortened_ids: set[str] = set()
         """The examples for which fewer or shorter passages had to do, so far."""
         self._passages = passages
         self._fits = fits
-
-    def prepare(self, examples: Sequence[Example]) -> None:
-        """Find the passages of all these examples at once."""
-        self._passages.prepare(examples)
 
     def messages(self, example: Example) -> Messages:
         """The instruction as system message, and the example's own turns with the passages in the last."""
@@ -75,13 +73,6 @@ class Rag:
         if is_shortened:
             self.shortened_ids.add(example.id)
         return messages
-
-
-def rag(
-    model: str, instruction: str | None, passages: Retriever[Passage], num_passages: int, fits: Fits
-) -> Rag:
-    """The base, told what to do and given passages."""
-    return Rag("rag", model, instruction, passages, num_passages, fits)
 
 
 def fine_tuned_rag(model: str, passages: Retriever[Passage], num_passages: int, fits: Fits) -> Rag:

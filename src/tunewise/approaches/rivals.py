@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tunewise.approaches.base import Approach
+from tunewise.approaches.few_shot_nearest import FewShotNearest
 from tunewise.approaches.prompted import Prompted, draw_shots
+from tunewise.approaches.rag import NUMBERS_OF_PASSAGES, Rag
+from tunewise.approaches.shown import Shown
 from tunewise.approaches.wordings import Wording
-from tunewise.records import Example, Grammar
+from tunewise.records import Grammar
 
 NUMBERS_OF_SHOTS = (2, 4, 8)
-SHOTS_OF_VARIANTS = 4
+SHOTS_OF_VARIANTS, PASSAGES_OF_VARIANTS = 4, 2
 """With which the wordings beyond the first are tried, so that not everything is tried with everything."""
 
 
@@ -28,23 +31,15 @@ class PromptSetup:
     instruction: str | None = None
     grammar: Grammar | None = None
     num_shots: int = 0
+    num_passages: int = 0
     note: str = ""
 
     @property
     def label(self) -> str:
         """The rival and what is special about this setup, for people; no two setups of a run share one."""
         shots = f"{self.num_shots} shots" if self.num_shots else ""
-        return ", ".join(part for part in (self.rival, shots, self.note) if part)
-
-
-@dataclass(frozen=True, slots=True)
-class Shown:
-    """What the prompts of a run are made of, beside the setup."""
-
-    model: str
-    """The id of the base."""
-    train: Sequence[Example]
-    seed: int
+        passages = f"{self.num_passages} passage{'s' * (self.num_passages > 1)}" if self.num_passages else ""
+        return ", ".join(part for part in (self.rival, shots, passages, self.note) if part)
 
 
 class Rival(Protocol):
@@ -82,7 +77,7 @@ class Instructed:
         """One for each wording that says something."""
         for wording in wordings:
             if wording.instruction is not None:
-                yield PromptSetup(self.name, wording.instruction, wording.grammar, note=wording.note)
+                yield _setup(self.name, wording)
 
     def build(self, setup: PromptSetup, shown: Shown) -> Approach:
         """The instruction as system message."""
@@ -104,15 +99,54 @@ class FewShot:
         return Prompted(setup.rival, shown.model, setup.instruction, shots, setup.grammar)
 
 
+class NearestShots:
+    """`few-shot` with the training examples that are most like the input."""
+
+    name = "few-shot-nearest"
+
+    def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
+        """As `few-shot`."""
+        yield from _setups_with_shots(self.name, wordings)
+
+    def build(self, setup: PromptSetup, shown: Shown) -> Approach:
+        """The nearest stands last."""
+        assert shown.near is not None
+        return FewShotNearest(shown.model, setup.instruction, shown.near, setup.num_shots, setup.grammar)
+
+
+class WithPassages:
+    """The input under an instruction, with passages of the user's documents that were found for it."""
+
+    name = "rag"
+
+    def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
+        """Each number of passages with the plainest wording, and each other wording with one of them."""
+        plainest, *others = wordings
+        for number in NUMBERS_OF_PASSAGES:
+            yield _setup(self.name, plainest, num_passages=number)
+        for wording in others:
+            yield _setup(self.name, wording, num_passages=PASSAGES_OF_VARIANTS)
+
+    def build(self, setup: PromptSetup, shown: Shown) -> Approach:
+        """Fewer passages where the context has no room for all."""
+        assert shown.passages is not None
+        instruction, number = setup.instruction, setup.num_passages
+        return Rag(self.name, shown.model, instruction, shown.passages, number, shown.fits, setup.grammar)
+
+
+def _setup(name: str, wording: Wording, *, num_shots: int = 0, num_passages: int = 0) -> PromptSetup:
+    return PromptSetup(name, wording.instruction, wording.grammar, num_shots, num_passages, wording.note)
+
+
 def _setups_with_shots(name: str, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
     plainest, *others = wordings
     for number in NUMBERS_OF_SHOTS:
-        yield PromptSetup(name, plainest.instruction, plainest.grammar, number, plainest.note)
+        yield _setup(name, plainest, num_shots=number)
     for wording in others:
-        yield PromptSetup(name, wording.instruction, wording.grammar, SHOTS_OF_VARIANTS, wording.note)
+        yield _setup(name, wording, num_shots=SHOTS_OF_VARIANTS)
 
 
-RIVALS: tuple[Rival, ...] = (ZeroShot(), Instructed(), FewShot())
+RIVALS: tuple[Rival, ...] = (ZeroShot(), Instructed(), FewShot(), NearestShots(), WithPassages())
 
 
 def list_setups(names: Collection[str], wordings: Sequence[Wording]) -> list[PromptSetup]:

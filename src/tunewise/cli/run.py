@@ -33,6 +33,13 @@ def run(
         Path | None,
         typer.Option(help="A text file with the instruction to prompt with, instead of the data's own."),
     ] = None,
+    docs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Documents to find answers in, a file or a folder (text, Markdown, HTML, PDF, JSONL): with "
+            "them retrieval (rag) is a rival."
+        ),
+    ] = None,
     base: Annotated[
         str, typer.Option(help="The model to prompt and to tune: embedded, a hub id or a folder.")
     ] = "embedded",
@@ -60,8 +67,8 @@ def run(
     approaches: Annotated[
         str | None,
         typer.Option(
-            help="Comma-separated: majority, nearest-copy, zero-shot, instructed, few-shot, fine-tuned. "
-            "Default: all."
+            help="Comma-separated: majority, nearest-copy, zero-shot, instructed, few-shot, "
+            "few-shot-nearest, rag, fine-tuned. Default: all; rag only with --docs."
         ),
     ] = None,
     unusable_rows: Annotated[
@@ -83,7 +90,7 @@ def run(
     from tunewise import pipeline
     from tunewise.cli.progress import RichProgress
     from tunewise.models.ids import check_suffix
-    from tunewise.run_spec import APPROACHES, RunSpec, parse_approaches
+    from tunewise.run_spec import RunSpec, parse_approaches
     from tunewise.train.spec import TrainSpec
 
     spec = RunSpec(
@@ -97,7 +104,8 @@ def run(
         test=test,
         suffix=check_suffix(suffix if suffix is not None else default_suffix(data)),
         seed=seed,
-        approaches=APPROACHES if approaches is None else parse_approaches(approaches),
+        docs=docs,
+        approaches=() if approaches is None else parse_approaches(approaches),
         force=force,
         training=TrainSpec(unusable_rows=unusable_rows),
     )

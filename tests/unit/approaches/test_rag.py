@@ -9,7 +9,7 @@ import pytest
 
 from echo_engine import EchoEngine
 from tunewise.approaches.few_shot_nearest import FewShotNearest
-from tunewise.approaches.rag import Messages, add_what_fits, fine_tuned_rag, fits_engine, rag
+from tunewise.approaches.rag import Messages, Rag, add_what_fits, fine_tuned_rag, fits_engine
 from tunewise.approaches.rag_training import DISTRACTED_SHARE, WITHHELD_SHARE, give_passages
 from tunewise.data.documents import Document
 from tunewise.records import Example, Message
@@ -40,7 +40,7 @@ def within(num_words: int) -> Callable[[Messages, Example], bool]:
 def test_rag_sends_the_instruction_and_the_input_behind_its_passages_the_best_last(tmp_path: Path) -> None:
     found = passages(tmp_path, "Mars is cold and red.", "Venus is hot.", "Mars is red.")
     row = example("Is Mars red?", "yes", Message("system", "The row's own."))
-    assert rag("base", "Be short.", found, 2, always).messages(row) == (
+    assert Rag("rag", "base", "Be short.", found, 2, always).messages(row) == (
         Message("system", "Be short."),
         Message(
             "user",
@@ -52,42 +52,41 @@ def test_rag_sends_the_instruction_and_the_input_behind_its_passages_the_best_la
 def test_fine_tuned_rag_sends_the_same_without_instruction(tmp_path: Path) -> None:
     found = passages(tmp_path, "Mars is red.")
     row = example("Is Mars red?")
-    told, tuned = rag("base", "I.", found, 1, always), fine_tuned_rag("ft:x", found, 1, always)
+    told, tuned = Rag("rag", "base", "I.", found, 1, always), fine_tuned_rag("ft:x", found, 1, always)
     assert (tuned.name, tuned.model) == ("fine-tuned-rag", "ft:x")
     assert tuned.messages(row) == told.messages(row)[1:]
 
 
 def test_of_a_conversation_the_last_user_turn_gets_the_passages(tmp_path: Path) -> None:
     row = example("And red?", "yes", Message("user", "Is it Mars?"), Message("assistant", "It is."))
-    messages = rag("base", None, passages(tmp_path, "Mars is red."), 1, always).messages(row)
+    messages = Rag("rag", "base", None, passages(tmp_path, "Mars is red."), 1, always).messages(row)
     assert [m.content.endswith("And red?") for m in messages] == [False, False, True]
     assert messages[0].content == "Is it Mars?"
 
 
 def test_an_input_without_passages_stays_as_it_is(tmp_path: Path) -> None:
     row = example("Is Mars red?")
-    assert rag("base", None, passages(tmp_path, "Venus."), 2, always).messages(row) == row.prompt
+    assert Rag("rag", "base", None, passages(tmp_path, "Venus."), 2, always).messages(row) == row.prompt
 
 
 def test_no_rival_with_passages_or_shots_shows_the_answer_it_is_asked_for(tmp_path: Path) -> None:
     secret = example("Is Mars red?", "the-secret-answer")
     train = retrieve_examples([secret, example("Is Venus red?", "no")], 0, None, tmp_path)
     for approach in (
-        rag("base", "I.", passages(tmp_path, "Mars is red."), 2, always),
+        Rag("rag", "base", "I.", passages(tmp_path, "Mars is red."), 2, always),
         FewShotNearest("base", "I.", train, 2),
     ):
-        approach.prepare([secret])
         assert "the-secret-answer" not in "".join(m.content for m in approach.messages(secret))
 
 
 def test_the_worst_passages_go_first_where_not_all_fit_and_that_is_counted(tmp_path: Path) -> None:
     found = passages(tmp_path, "Mars is cold and red.", "Mars is red.")
     row = example("Is Mars red?")
-    tight = rag("base", None, found, 2, within(12))
+    tight = Rag("rag", "base", None, found, 2, within(12))
     assert tight.messages(row)[-1].content.count("[") == 1
     assert "[1] Mars is red." in tight.messages(row)[-1].content
     assert tight.shortened_ids == {row.id}
-    roomy = rag("base", None, found, 2, within(99))
+    roomy = Rag("rag", "base", None, found, 2, within(99))
     roomy.messages(row)
     assert roomy.shortened_ids == set()
 

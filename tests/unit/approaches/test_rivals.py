@@ -1,12 +1,18 @@
 from __future__ import annotations
 
-from tunewise.approaches.base import Approach
+from pathlib import Path
+
+import pytest
+
 from tunewise.approaches.majority import Majority
 from tunewise.approaches.nearest_copy import NearestCopy
 from tunewise.approaches.prompted import common_instruction, draw_shots, fine_tuned
-from tunewise.approaches.rivals import RIVALS, PromptSetup, Shown, build, list_setups
+from tunewise.approaches.rivals import RIVALS, PromptSetup, build, list_setups
+from tunewise.approaches.shown import Shown
 from tunewise.approaches.wordings import Wording, list_wordings
+from tunewise.data.documents import Document
 from tunewise.records import Example, Grammar, Message, Tool
+from tunewise.retrieval.retriever import retrieve_examples, retrieve_passages
 
 
 def example(question: str, answer: str, system: str | None = "Do it.") -> Example:
@@ -36,43 +42,64 @@ def test_nearest_copy_gives_the_answer_of_the_most_similar_input() -> None:
     assert floor.answer(example("re", "?")) == "1"
 
 
-def prompt(rival: str, instruction: str | None = None, num_shots: int = 0) -> Approach:
-    return build(PromptSetup(rival, instruction, num_shots=num_shots), Shown("m", TRAIN, 0))
+@pytest.fixture
+def shown(tmp_path: Path) -> Shown:
+    documents = [Document("Red is 1.", "a.txt"), Document("Green is 2.", "b.txt")]
+    return Shown(
+        "m",
+        TRAIN,
+        0,
+        fits=lambda messages, example: True,
+        near=retrieve_examples(TRAIN, 0, None, tmp_path),
+        passages=retrieve_passages(documents, None, tmp_path),
+    )
 
 
-def test_zero_shot_and_fine_tuned_send_the_input_alone() -> None:
-    for approach in (prompt("zero-shot"), fine_tuned("m")):
+def setup(rival: str, instruction: str | None = None, number: int = 0) -> PromptSetup:
+    return PromptSetup(rival, instruction, num_shots=number, num_passages=number)
+
+
+def test_zero_shot_and_fine_tuned_send_the_input_alone(shown: Shown) -> None:
+    for approach in (build(setup("zero-shot"), shown), fine_tuned("m")):
         assert approach.messages(TRAIN[0]) == (Message("user", "red"),)
 
 
-def test_instructed_sends_its_instruction_and_not_the_rows_own() -> None:
-    messages = prompt("instructed", "New.").messages(TRAIN[0])
+def test_instructed_sends_its_instruction_and_not_the_rows_own(shown: Shown) -> None:
+    messages = build(setup("instructed", "New."), shown).messages(TRAIN[0])
     assert messages == (Message("system", "New."), Message("user", "red"))
 
 
-def test_few_shot_sends_worked_examples_as_earlier_turns() -> None:
-    messages = prompt("few-shot", "I.", 2).messages(example("grey", "?"))
+def test_few_shot_sends_worked_examples_as_earlier_turns(shown: Shown) -> None:
+    messages = build(setup("few-shot", "I.", 2), shown).messages(example("grey", "?"))
     roles = ["system", "user", "assistant", "user", "assistant", "user"]
     assert [message.role for message in messages] == roles
     shots = {(row.turns[0].content, row.answer) for row in TRAIN}
     assert {(messages[1].content, messages[2].content), (messages[3].content, messages[4].content)} <= shots
 
 
-def test_no_approach_shows_the_answer_it_is_asked_for() -> None:
+def test_no_approach_shows_the_answer_it_is_asked_for(shown: Shown) -> None:
     secret = example("question", "the-secret-answer")
-    for approach in (*(prompt(rival.name, "I.", 4) for rival in RIVALS), fine_tuned("m")):
+    for approach in (*(build(setup(rival.name, "I.", 4), shown) for rival in RIVALS), fine_tuned("m")):
         assert "the-secret-answer" not in "".join(m.content for m in approach.messages(secret))
 
 
-def test_every_setup_has_a_label_of_its_own() -> None:
+def test_nearest_shots_and_passages_are_those_of_the_input(shown: Shown) -> None:
+    nearest = build(setup("few-shot-nearest", None, 1), shown).messages(example("greener than blue", "?"))
+    assert [message.content for message in nearest][:2] == ["greener", "2"]
+    (asked,) = build(setup("rag", None, 1), shown).messages(example("what is red", "?"))
+    assert "Red is 1." in asked.content
+    assert asked.content.endswith("what is red")
+
+
+def test_every_setup_has_a_label_of_its_own(shown: Shown) -> None:
     wordings = [
         Wording("I."),
         Wording("I. JSON.", note="form told"),
         Wording("I.", Grammar("lark", "x"), "b"),
     ]
     setups = list_setups([rival.name for rival in RIVALS], wordings)
-    assert len({setup.label for setup in setups}) == len(setups) == 1 + 3 + 5
-    assert {build(setup, Shown("m", TRAIN, 0)).name for setup in setups} == {rival.name for rival in RIVALS}
+    assert len({setup.label for setup in setups}) == len(setups) == 1 + 3 + 5 + 5 + 5
+    assert {build(setup, shown).name for setup in setups} == {rival.name for rival in RIVALS}
 
 
 def test_the_form_of_the_answers_is_told_and_enforced() -> None:

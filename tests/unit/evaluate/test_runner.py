@@ -8,7 +8,8 @@ import pytest
 from toy import make_loaded
 from tunewise.approaches.majority import Majority
 from tunewise.approaches.prompted import Prompted
-from tunewise.approaches.rivals import PromptSetup, Shown, build, list_setups
+from tunewise.approaches.rivals import PromptSetup, build, list_setups
+from tunewise.approaches.shown import Shown
 from tunewise.approaches.wordings import list_wordings
 from tunewise.engines.local import LocalEngine
 from tunewise.evaluate.metrics import infer_form
@@ -112,7 +113,7 @@ def test_each_rival_is_set_up_on_validation_within_a_number_of_calls(engine: Loc
     setups = list_setups(("zero-shot", "instructed", "few-shot"), list_wordings(train, "I."))
     choice = choose_prompts(
         setups,
-        Shown("toy", train, 0),
+        Shown("toy", train, 0, fits=lambda *_: True),
         EXAMPLES,
         engine,
         Decoding("text", 5),
@@ -130,13 +131,19 @@ def test_each_rival_is_set_up_on_validation_within_a_number_of_calls(engine: Loc
 
 def test_prompts_are_held_to_the_form_that_they_were_set_up_with(engine: LocalEngine) -> None:
     setup = PromptSetup("instructed", "Answer yes or no.", Grammar("lark", 'start: "yes" | "no"'))
-    rival = build(setup, Shown("toy", EXAMPLES, 0))
+    rival = build(setup, Shown("toy", EXAMPLES, 0, fits=lambda *_: True))
     run = run_approach(rival, EXAMPLES, engine, Decoding("text", 9), SilentProgress())
     assert {score.answer for score in run.scores} <= {"yes", "no"}
 
 
 def test_without_prompted_rivals_there_is_nothing_to_choose(engine: LocalEngine) -> None:
     choice = choose_prompts(
-        [], Shown("toy", EXAMPLES, 0), EXAMPLES, engine, Decoding("text", 5), "exact_match", SilentProgress()
+        [],
+        Shown("toy", EXAMPLES, 0, fits=lambda *_: True),
+        EXAMPLES,
+        engine,
+        Decoding("text", 5),
+        "exact_match",
+        SilentProgress(),
     )
     assert choice == PromptChoice({}, None, {}, 0)
