@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal, Self, get_args
 
@@ -82,11 +83,11 @@ class RunSpec(TuneSpec):
 
     @model_validator(mode="after")
     def _approaches_have_documents(self) -> Self:
-        if not self.approaches:
+        if self.approaches:
+            check_documents(self.approaches, self.docs)
+        else:
             chosen = tuple(name for name in APPROACHES if self.docs or name not in NEED_DOCUMENTS)
             object.__setattr__(self, "approaches", chosen)
-        elif not self.docs and (lacking := sorted(NEED_DOCUMENTS.intersection(self.approaches))):
-            raise SpecError(f"{', '.join(lacking)} needs documents: give them with --docs")
         return self
 
     @property
@@ -100,12 +101,23 @@ class RunSpec(TuneSpec):
         return {"docs": self.docs} if self.docs else {}
 
 
-def parse_approaches(text: str) -> tuple[ApproachName, ...]:
-    """`a,b,c` of the command line, in the order they run. Raises `SpecError` that names an unknown one."""
+def check_documents(approaches: Iterable[ApproachName], docs: Path | None) -> None:
+    """Raise `SpecError` where one of `approaches` needs documents and there are none."""
+    if docs is None and (lacking := sorted(NEED_DOCUMENTS.intersection(approaches))):
+        raise SpecError(f"{', '.join(lacking)} needs documents: give them with --docs")
+
+
+def parse_approaches(text: str, docs: Path | None = None) -> tuple[ApproachName, ...]:
+    """`a,b,c` of the command line, in the order they run.
+
+    Raises `SpecError` that names an unknown one, or one that needs documents without `docs`.
+    """
     asked = {name.strip() for name in text.split(",") if name.strip()}
     unknown = sorted(asked - set(APPROACHES))
     if unknown or not asked:
         raise SpecError(
             f"unknown approach {', '.join(unknown) or text!r}: choose from {', '.join(APPROACHES)}"
         )
-    return tuple(name for name in APPROACHES if name in asked)
+    approaches = tuple(name for name in APPROACHES if name in asked)
+    check_documents(approaches, docs)
+    return approaches

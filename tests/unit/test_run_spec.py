@@ -15,7 +15,7 @@ def test_the_runs_seed_is_the_trainings_seed() -> None:
 
 def test_approaches_run_in_their_own_order_whatever_order_they_are_asked_in() -> None:
     assert parse_approaches("fine-tuned, majority") == ("majority", "fine-tuned")
-    assert parse_approaches(",".join(APPROACHES)) == APPROACHES
+    assert parse_approaches(",".join(APPROACHES), Path("docs")) == APPROACHES
 
 
 @pytest.mark.parametrize("text", ["", "magic", "few-shot,magic"])
@@ -34,4 +34,6 @@ def test_retrieval_runs_where_there_are_documents_and_is_refused_without() -> No
     assert "rag" in RunSpec(data=data, docs=docs).approaches
     assert "rag" not in RunSpec(data=data).approaches
     with pytest.raises(SpecError, match="--docs"):
+        parse_approaches("rag, few-shot")
+    with pytest.raises(ValidationError, match="--docs"):
         RunSpec(data=data, approaches=("rag",))

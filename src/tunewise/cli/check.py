@@ -39,7 +39,9 @@ def check(
     ] = None,
     docs: Annotated[
         Path | None,
-        typer.Option(help='What answers may come from: text files, or JSONL with a "text" in each row.'),
+        typer.Option(
+            help='What answers may come from: text, Markdown, HTML, PDF, or JSONL with a "text" in each row.'
+        ),
     ] = None,
     base: Annotated[
         str, typer.Option(help="The model whose tokens are counted: embedded, a hub id or a folder.")

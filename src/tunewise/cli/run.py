@@ -105,7 +105,7 @@ def run(
         suffix=check_suffix(suffix if suffix is not None else default_suffix(data)),
         seed=seed,
         docs=docs,
-        approaches=() if approaches is None else parse_approaches(approaches),
+        approaches=() if approaches is None else parse_approaches(approaches, docs),
         force=force,
         training=TrainSpec(unusable_rows=unusable_rows),
     )

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from tunewise.approaches.base import Approach
-from tunewise.approaches.rivals import PromptSetup, Shown, build
+from tunewise.approaches.rivals import PromptSetup, build
+from tunewise.approaches.shown import Shown
 from tunewise.engines.base import Engine
 from tunewise.evaluate.runner import Decoding, ScoredRun, run_approach
 from tunewise.progress import Progress, SilentProgress
