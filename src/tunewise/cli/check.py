@@ -40,7 +40,7 @@ def check(
     docs: Annotated[
         Path | None,
         typer.Option(
-            help='What answers may come from: text, Markdown, HTML or PDF, or JSONL with a "text" in each row.'
+            help='What answers may come from: text, Markdown, HTML, PDF, or JSONL with a "text" in each row.'
         ),
     ] = None,
     base: Annotated[
