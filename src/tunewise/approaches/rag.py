@@ -32,8 +32,6 @@ from tunewise.records import ChatRequest, Example, Grammar, Message
 from tunewise.retrieval.passages import Passage
 from tunewise.retrieval.retriever import Retriever
 
-NUMBERS_OF_PASSAGES = (1, 2, 4)
-"""To choose from on validation."""
 _LEAST_WORDS = 20
 """A passage that has to be cut to fewer is left out."""
 

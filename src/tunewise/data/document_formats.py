@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tunewise.data.formats.data_file import DAMAGE, DataFile
 from tunewise.data.row_problems import show
 from tunewise.data.strict_json import STRICT_JSON
 from tunewise.errors import DataError
 
+if TYPE_CHECKING:
+    from justhtml import Node
+
 COMPRESSED = (".gz", ".zst")
 """What may follow the endings."""
+
+_BLANK_LINES = re.compile(r"\n\s*\n")
 
 Part = tuple[str, str]
 """A place in the file, or "" for all of it, and the text there."""
@@ -60,22 +67,30 @@ def _read_row(path: Path, number: int, line: str) -> str:
 
 def _read_html(file: DataFile, content: bytes) -> Iterator[Part]:
     """What a browser would show, with headings as Markdown has them and table rows as lines."""
-    from justhtml import JustHTML, Text
+    from justhtml import JustHTML
 
     page = JustHTML(content, sanitize=False)
     for heading in page.query("h1, h2, h3, h4, h5, h6"):
-        marks = "#" * int(heading.name[1])
-        heading.insert_before(Text(f"{marks} "), next(iter(heading.children), None))
+        _set_text(heading, f"{'#' * int(heading.name[1])} {_line_of(heading)}")
     for row in page.query("tr"):
-        cells = [cell.to_text() for cell in row.query("th, td")]
-        for child in list(row.children):
-            row.remove_child(child)
-        row.append_child(Text(" | ".join(cells)))
+        _set_text(row, " | ".join(_line_of(cell) for cell in row.query("th, td")))
     body = page.query_one("body")
     text = body.to_text(separator="\n\n", strip=False, separator_blocks_only=True) if body else ""
     if not text.strip():
         raise DataError(file.path, "shows no text until its scripts run: save it as a browser shows it")
-    yield "", text
+    yield "", _BLANK_LINES.sub("\n\n", text).strip()
+
+
+def _line_of(node: Node) -> str:
+    return " ".join(node.to_text(separator="", strip=False).split())
+
+
+def _set_text(node: Node, text: str) -> None:
+    from justhtml import Text
+
+    for child in list(node.children or ()):
+        node.remove_child(child)
+    node.append_child(Text(text))
 
 
 def _read_pdf(file: DataFile, content: bytes) -> Iterator[Part]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,8 +68,10 @@ def read_documents(path: Path) -> Documents:
 def _files_of(path: Path) -> Iterator[Path]:
     try:
         if path.is_dir():
-            below = sorted(path.rglob("*"))
-            yield from (file for file in below if file.is_file() and not _is_hidden(file, path))
+            # Not rglob(), which passes over folders that may not be looked into.
+            walked = os.walk(path, onerror=_raise)
+            below = sorted(Path(folder, name) for folder, _, names in walked for name in names)
+            yield from (file for file in below if not _is_hidden(file, path))
             return
         if not path.exists():
             raise DataError(path, "there is no such file or folder")
@@ -77,6 +80,10 @@ def _files_of(path: Path) -> Iterator[Path]:
     if not _is_document(path):
         raise DataError(path, f"is no document that can be read: give one that ends with {_endings()}")
     yield path
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _is_hidden(file: Path, folder: Path) -> bool:

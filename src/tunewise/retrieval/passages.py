@@ -16,7 +16,7 @@ OVERLAP_WORDS = 32
 
 # Scripts without spaces count by the character, and what has no spaces (a hash, a table of data) by 30.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]{1,30}")
-_HEADING = re.compile(r"(#{1,6})\s+(.*?)[\s#]*$")
+_HEADING = re.compile(r"(#{1,6})\s+(\S.*?)[\s#]*$")
 _FENCES = ("```", "~~~")
 _PARAGRAPH, _SENTENCE, _LINE, _WITHIN = 3, 2, 1, 0
 

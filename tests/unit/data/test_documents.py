@@ -53,12 +53,13 @@ def test_files_may_be_compressed_and_say_what_they_are_encoded_in(tmp_path: Path
 
 def test_of_html_the_shown_text_is_read_with_its_headings_and_table_rows(tmp_path: Path):
     (tmp_path / "a.html").write_text(
-        "<title>t</title><style>p {}</style><script>let x</script><h1>Sizes</h1><p>Are <b>snake_case</b>s."
+        "<title>t</title><style>p {}</style><script>let x</script>"
+        "<h1>\n  Our\n <i>Si</i>zes\n</h1>\n\n  \n<p>Are <b>snake_case</b>s."
         "<h2>Old</h2><table><tr><th>Model</th><th>Size</th></tr><tr><td>A</td><td>7 mm</td></tr></table>",
         "utf-8",
     )
     (text,) = read_documents(tmp_path / "a.html").texts
-    assert text.split("\n\n") == ["# Sizes", "Are snake_cases.", "## Old", "Model | Size", "A | 7 mm"]
+    assert text.split("\n\n") == ["# Our Sizes", "Are snake_cases.", "## Old", "Model | Size", "A | 7 mm"]
 
 
 def test_each_page_of_a_pdf_is_a_document(tmp_path: Path):

