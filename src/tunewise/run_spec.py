@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from tunewise.approaches.base import APPROACHES, ApproachName
 from tunewise.data.reading import Reading
 from tunewise.engines import EngineName
 from tunewise.errors import SpecError
 from tunewise.models.embedded import EMBEDDED
 from tunewise.models.ids import check_suffix
 from tunewise.train.spec import TrainSpec
-
-ApproachName = Literal["majority", "nearest-copy", "zero-shot", "instructed", "few-shot", "fine-tuned"]
-APPROACHES: tuple[ApproachName, ...] = get_args(ApproachName)
 
 
 class TuneSpec(BaseModel):

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from tunewise.records import Example, Message
+
+ApproachName = Literal[
+    "majority", "pattern-majority", "nearest-copy", "zero-shot", "instructed", "few-shot", "fine-tuned"
+]
+APPROACHES: tuple[ApproachName, ...] = get_args(ApproachName)
+"""The rivals of a run, in the order they run."""
 
 
 class Approach(Protocol):

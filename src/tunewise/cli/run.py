@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tunewise.approaches.base import APPROACHES
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
 
 if TYPE_CHECKING:
@@ -59,10 +60,7 @@ def run(
     ] = 0,
     approaches: Annotated[
         str | None,
-        typer.Option(
-            help="Comma-separated: majority, nearest-copy, zero-shot, instructed, few-shot, fine-tuned. "
-            "Default: all."
-        ),
+        typer.Option(help=f"Comma-separated: {', '.join(APPROACHES)}. Default: all."),
     ] = None,
     unusable_rows: Annotated[
         Literal["refuse", "drop"],
@@ -83,7 +81,7 @@ def run(
     from tunewise import pipeline
     from tunewise.cli.progress import RichProgress
     from tunewise.models.ids import check_suffix
-    from tunewise.run_spec import APPROACHES, RunSpec, parse_approaches
+    from tunewise.run_spec import RunSpec, parse_approaches
     from tunewise.train.spec import TrainSpec
 
     spec = RunSpec(
