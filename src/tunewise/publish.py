@@ -27,7 +27,7 @@ from tunewise.report.html import render_report
 from tunewise.report.model_card import render_model_card
 from tunewise.run_spec import RunSpec, TuneSpec
 from tunewise.settings import Settings
-from tunewise.store.files import write_json, write_jsonl, write_text
+from tunewise.store.files import sha256_of_file, write_json, write_jsonl, write_text
 from tunewise.store.registry import Registry
 from tunewise.store.run_folder import RunFolder
 from tunewise.train.fine_tune import MODEL_FOLDER, TrainingSummary
@@ -79,6 +79,7 @@ def open_run(
         **{side: given.sha256 for side, given in dataset.given.items()},
         "base_sha256": base_sha256,
         **spec.training.identity(),
+        "metric_sha256": sha256_of_file(spec.metric_file) if spec.metric_file else None,
         "start_sha256": sha256_of_base(spec.training.start) if spec.training.start else None,
         "tunewise": version("tunewise"),
     }
@@ -238,7 +239,8 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
         "detectable_difference": split.detectable_difference,
     }
     return manifest | {
-        "decoding": asdict(evidence.decoding),
+        "decoding": {"max_tokens": evidence.decoding.max_tokens},
+        "metrics": list(evidence.decoding.scoring.metrics),
         "prompting": asdict(evidence.choice),
         "saved_per_call": asdict(saved) if saved else None,
         "test_reads": folder.test_reads(),

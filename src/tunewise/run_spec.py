@@ -10,6 +10,7 @@ from tunewise.approaches.base import APPROACHES, ApproachName
 from tunewise.data.reading import Reading
 from tunewise.engines import EngineName
 from tunewise.errors import SpecError
+from tunewise.evaluate.metrics.own import file_of, names_function
 from tunewise.models.embedded import EMBEDDED
 from tunewise.models.ids import check_suffix
 from tunewise.train.spec import TrainSpec
@@ -48,6 +49,11 @@ class TuneSpec(BaseModel):
         return {"validation": self.validation} if self.validation else {}
 
     @property
+    def metric_file(self) -> Path | None:
+        """The user's own code that decides a number of the run."""
+        return None
+
+    @property
     def train_spec(self) -> TrainSpec:
         """`training` under this run's seed."""
         return self.training.model_copy(update={"seed": self.seed})
@@ -64,6 +70,8 @@ class RunSpec(TuneSpec):
     """Which rivals run."""
     test: Path | None = None
     """A file to test on, in place of a part of `data`."""
+    metric: str | None = None
+    """The primary metric, by its name or as `module.py:function`, in place of the one that fits the data."""
     force: bool = False
     """Deploy the tuned model even if it did not win; recorded as such."""
 
@@ -71,6 +79,11 @@ class RunSpec(TuneSpec):
     def given_sides(self) -> dict[str, Path]:
         """The files set aside, by side."""
         return super().given_sides | ({"test": self.test} if self.test else {})
+
+    @property
+    def metric_file(self) -> Path | None:
+        """Where the metric is defined, if it is the user's own."""
+        return file_of(self.metric) if self.metric and names_function(self.metric) else None
 
 
 def parse_approaches(text: str) -> tuple[ApproachName, ...]:

@@ -62,6 +62,13 @@ def run(
         str | None,
         typer.Option(help=f"Comma-separated: {', '.join(APPROACHES)}. Default: all."),
     ] = None,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="What decides: exact_match, json_field_accuracy, chrf ... (docs/metrics.md), or your own "
+            "(answer, expected) -> 0 to 1 as module.py:function. Default: what fits the answers."
+        ),
+    ] = None,
     unusable_rows: Annotated[
         Literal["refuse", "drop"],
         typer.Option(help="What becomes of rows that cannot be trained on, such as those that are too long."),
@@ -96,6 +103,7 @@ def run(
         suffix=check_suffix(suffix if suffix is not None else default_suffix(data)),
         seed=seed,
         approaches=APPROACHES if approaches is None else parse_approaches(approaches),
+        metric=metric,
         force=force,
         training=TrainSpec(unusable_rows=unusable_rows),
     )

@@ -115,4 +115,4 @@ def _halving_rounds(
 
 
 def _mean(runs: Sequence[ScoredRun], metric: str) -> float:
-    return ScoredRun(tuple(score for run in runs for score in run.scores), 0.0).mean(metric)
+    return ScoredRun(tuple(score for run in runs for score in run.scores), 0.0).score(metric)
