@@ -83,7 +83,7 @@ def open_run(
         "start_sha256": sha256_of_base(spec.training.start) if spec.training.start else None,
         "tunewise": version("tunewise"),
     }
-    files = {"data": spec.data} | spec.given_sides
+    files = {"data": spec.data, "metric_sha256": spec.metric_file} | spec.given_sides
     names = {name: f"what {file} holds" for name, file in files.items()}
     with RunFolder(out, identity, names) as folder:
         record = RunRecord(str(out), str(spec.data), spec.base, spec.seed, "running", int(time.time()))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from importlib.machinery import ModuleSpec, SourceFileLoader
-from importlib.util import module_from_spec
 from pathlib import Path
 from types import ModuleType
 from typing import SupportsFloat
@@ -31,14 +29,15 @@ class OwnMetric:
         """What the function says, as a number. Raises `SpecError` where it fails or says something else."""
         try:
             value = self._function(answer, example.answer)
+            number = float(value) if isinstance(value, SupportsFloat) else None
         except Exception as error:  # The user's own code may raise anything.
             raise SpecError(
                 f"{self._place(error)} raised {_name(error)} {_quote(answer, example)}"
             ) from error
         if value is None:
             return None
-        if isinstance(value, SupportsFloat) and 0 <= float(value) <= 1:
-            return float(value)
+        if number is not None and 0 <= number <= 1:
+            return number
         raise SpecError(
             f"--metric {self._file}:{self.name} returned {value!r:.40} {_quote(answer, example)}: "
             "return a number from 0 (wrong) to 1 (right), True, False, or None where neither makes sense"
@@ -81,11 +80,12 @@ def _run(file: Path) -> ModuleType:
     if not file.is_file():
         raise SpecError(f"--metric {file}: there is no such file")
     name = f"tunewise_metric_{file.stem}"
-    loader = SourceFileLoader(name, str(file))
-    module = module_from_spec(ModuleSpec(name, loader, origin=str(file)))
+    module = ModuleType(name)
+    module.__file__ = str(file)
     sys.modules[name] = module  # where dataclasses and pickle look for it
     try:
-        loader.exec_module(module)
+        # Not through an import, which may take bytecode that it kept of the file before its last change.
+        exec(compile(file.read_bytes(), str(file), "exec"), vars(module))
     except Exception as error:  # The user's own code may raise anything.
         raise SpecError(f"--metric {file}: cannot be loaded: {_name(error)}") from error
     return module

@@ -47,6 +47,7 @@ def test_a_function_of_the_users_decides_under_its_own_name(write) -> None:
             r"returned 7 for the answer 'positive' where line 1 expects 'positive': return a number",
         ),
         ("return 'yes'", "returned 'yes'"),
+        ("import numpy; return numpy.ones(2)", "raised TypeError"),
         ("return float('nan')", "returned nan"),
         ("return -0.1", r"returned -0\.1"),
         ("return 1 / len(answer)", r"line 2, raised ZeroDivisionError: division by zero for the answer ''"),
@@ -72,6 +73,14 @@ def test_what_goes_wrong_is_told_with_its_example_before_anything_is_asked(
 def test_a_file_without_the_function_is_refused_with_what_it_has(write, source: str, told: str) -> None:
     with pytest.raises(SpecError, match=told):
         load_metric(write(source))
+
+
+def test_a_file_that_was_changed_is_read_again(write) -> None:
+    values = []
+    for value in (0.5, 0.6):
+        metric = load_metric(write(f"def judge(answer, expected): return {value}"))
+        values.append(metric("any", LABELLED[0]))
+    assert values == [0.5, 0.6]
 
 
 def test_a_file_that_is_not_there_is_named() -> None:
