@@ -22,7 +22,7 @@ from results_file import RESULTS, Figure, write_results
 from tunewise.approaches.prompted import fine_tuned
 from tunewise.data.dataset import read_dataset
 from tunewise.engines import open_engine
-from tunewise.evaluate.metrics import PRIMARY_METRIC, infer_form
+from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, value_of
 from tunewise.evaluate.stats import paired_gain
 from tunewise.models.base import BaseModel, find_base
@@ -36,6 +36,7 @@ RATES = (5e-4, 1e-3, 2e-3, 4e-3)
 SIZES = {"test": 500, "validation": 100, "train": 800}
 LARGEST_LOSS = 0.04
 TUNED = "tuned"
+METRIC = "exact_match"
 
 
 def main() -> None:
@@ -62,17 +63,17 @@ def compare(
     for rate in sorted({auto_rate(default, len(train)), *RATES}):
         spec = default.model_copy(update={"learning_rate": rate})
         measured[rate] = test_of(base, data, spec, train, validation, test)
-        print(f"{data.stem}, rate {rate:g}: {measured[rate].mean(PRIMARY_METRIC):.1%} right", flush=True)
+        print(f"{data.stem}, rate {rate:g}: {measured[rate].mean(METRIC):.1%} right", flush=True)
     auto = measured[auto_rate(default, len(train))]
-    best_rate = max(RATES, key=lambda rate: measured[rate].mean(PRIMARY_METRIC))
+    best_rate = max(RATES, key=lambda rate: measured[rate].mean(METRIC))
     groups = {example.id: example.group for example in test}
     gain = paired_gain(values_of(auto), values_of(measured[best_rate]), groups, np.random.default_rng(0))
-    right = ", ".join(f"{rate:g}: {run.mean(PRIMARY_METRIC):.1%}" for rate, run in measured.items())
+    right = ", ".join(f"{rate:g}: {run.mean(METRIC):.1%}" for rate, run in measured.items())
     return Figure(
         figure=f"{data.stem}: exact match of `auto` on {len(test)} test rows (peer: the best of the grid)",
-        value=round(auto.mean(PRIMARY_METRIC), 4),
+        value=round(auto.mean(METRIC), 4),
         unit="share right",
-        peer=round(measured[best_rate].mean(PRIMARY_METRIC), 4),
+        peer=round(measured[best_rate].mean(METRIC), 4),
         ratio=None,
         target=None,
         holds=gain.estimate >= -LARGEST_LOSS,
@@ -114,13 +115,13 @@ def test_of(
         fine_tune(base, train, validation, spec, Path(folder), data, SilentProgress())
         with closing(open_engine(base)) as engine:
             engine.load(TUNED, Path(folder) / MODEL_FOLDER)
-            decoding = choose_decoding(engine, infer_form(example.answer for example in train), train)
+            decoding = choose_decoding(engine, choose_scoring(train), train)
             return run_approach(fine_tuned(TUNED), test, engine, decoding, SilentProgress())
 
 
 def values_of(run: ScoredRun) -> dict[str, float]:
-    """The primary metric by example id, where it is defined."""
-    values = {score.example_id: value_of(score, PRIMARY_METRIC) for score in run.scores}
+    """Exact match by example id, where it is defined."""
+    values = {score.example_id: value_of(score, METRIC) for score in run.scores}
     return {name: value for name, value in values.items() if value is not None}
 
 

@@ -25,7 +25,7 @@ from tunewise.decide.compare import TUNED, compare
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine, open_tuned
 from tunewise.errors import SpecError
-from tunewise.evaluate.metrics import PRIMARY_METRIC, infer_form
+from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.parity import certify_served, describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
 from tunewise.evaluate.selection import PromptChoice, choose_prompts
@@ -60,29 +60,30 @@ def run(
     progress.say(dataset.describe())
     split = split_examples(dataset.examples, spec.seed, path=spec.data, given=dataset.given_examples)
     progress.say(split.describe())
+    scoring = choose_scoring(split.train, spec.metric)
+    progress.say(scoring.describe())
 
     progress.say(f"base model: {spec.base} (made ready once per machine, which takes up to a minute)")
     base = find_base(spec.base, settings)
     base_sha256 = sha256_of_base(base.folder)
     with publish.open_run(out, spec, dataset, base_sha256, registry) as folder, ExitStack() as opened:
         split.test.on_read = lambda read: folder.log_test_read(read.purpose, read.at)
-        form = infer_form(example.answer for example in split.train)
         if TUNED in spec.approaches:
             check_rows(base, split.train, split.validation, spec.train_spec, spec.data)
         engine = opened.enter_context(closing(open_engine(base, name=spec.engine, settings=settings)))
-        decoding = choose_decoding(engine, form, split.train)
+        decoding = choose_decoding(engine, scoring, split.train)
 
         def test(name: str, ask: Any) -> ScoredRun:
             result = folder.stage(f"test-{name}", lambda: ask(split.test.read(f"test {name}")).to_json())
             scored = ScoredRun.from_json(result.value)
-            progress.say(f"  {name}: {scored.mean(PRIMARY_METRIC):.1%} right")
+            progress.say(f"  {name}: {scoring.primary} {scored.score(scoring.primary):.1%}")
             return scored
 
         runs: dict[str, ScoredRun] = {}
         floors = [floor for floor in all_floors() if floor.name in spec.approaches]
         for floor in floors:
             floor.prepare(split.train)
-            runs[floor.name] = test(floor.name, lambda examples, f=floor: run_floor(f, examples, form))
+            runs[floor.name] = test(floor.name, lambda examples, f=floor: run_floor(f, examples, scoring))
 
         instruction = spec.instructions or common_instruction(split.train)
         shown = gather(
@@ -91,7 +92,7 @@ def run(
         )  # fmt: skip
         setups = list_setups(spec.approaches, list_wordings(split.train, instruction))
         choice = PromptChoice.from_json(folder.stage("choose-prompts", lambda: choose_prompts(
-            setups, shown, split.validation, engine, decoding, PRIMARY_METRIC, progress
+            setups, shown, split.validation, engine, decoding, scoring.primary, progress
         ).to_json()).value)  # fmt: skip
         progress.say(choice.describe())
         for setup in choice.setups.values():
@@ -130,7 +131,7 @@ def run(
             [floor.name for floor in floors],
             choice.best,
             len(dataset.examples),
-            PRIMARY_METRIC,
+            scoring.primary,
             settings,
             spec.seed,
             model=record.id if record else None,

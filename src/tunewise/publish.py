@@ -239,7 +239,8 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
         "detectable_difference": split.detectable_difference,
     }
     return manifest | {
-        "decoding": asdict(evidence.decoding),
+        "decoding": {"max_tokens": evidence.decoding.max_tokens},
+        "metrics": list(evidence.decoding.scoring.metrics),
         "prompting": asdict(evidence.choice),
         "saved_per_call": asdict(saved) if saved else None,
         "test_reads": folder.test_reads(),

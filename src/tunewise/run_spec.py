@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tunewise.approaches.base import APPROACHES, ApproachName
 from tunewise.data.reading import Reading
 from tunewise.engines import EngineName
 from tunewise.errors import SpecError
+from tunewise.evaluate.metrics.own import file_of, names_function
 from tunewise.models.embedded import EMBEDDED
 from tunewise.models.ids import check_suffix
 from tunewise.train.spec import TrainSpec
 
-ApproachName = Literal[
-    "majority", "nearest-copy", "zero-shot", "instructed", "few-shot", "few-shot-nearest", "rag", "fine-tuned"
-]
-APPROACHES: tuple[ApproachName, ...] = get_args(ApproachName)
 NEED_DOCUMENTS: frozenset[ApproachName] = frozenset({"rag"})
 
 
@@ -78,6 +76,8 @@ class RunSpec(TuneSpec):
     """Which rivals run; by default all, those that need documents only if there are any."""
     test: Path | None = None
     """A file to test on, in place of a part of `data`."""
+    metric: str | None = None
+    """The primary metric, by its name or as `module.py:function`, in place of the one that fits the data."""
     force: bool = False
     """Deploy the tuned model even if it did not win; recorded as such."""
 
@@ -97,8 +97,11 @@ class RunSpec(TuneSpec):
 
     @property
     def other_files(self) -> dict[str, Path]:
-        """The documents, if there are any."""
-        return {"docs": self.docs} if self.docs else {}
+        """The documents, and the file that the user's own metric is in."""
+        files = {"docs": self.docs} if self.docs else {}
+        if self.metric and names_function(self.metric):
+            files["metric_code"] = file_of(self.metric)
+        return files
 
 
 def check_documents(approaches: Iterable[ApproachName], docs: Path | None) -> None:

@@ -10,6 +10,7 @@ import pytest
 from openai import NotFoundError, OpenAI
 
 from tunewise import pipeline
+from tunewise.approaches.base import APPROACHES
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
 from tunewise.engines import open_engine
@@ -54,8 +55,7 @@ def first(data: Path, settings: Settings, tmp_path_factory: pytest.TempPathFacto
 def test_a_run_leaves_a_verdict_that_its_scores_bear_out(first: tuple[Verdict, Path]) -> None:
     _, out = first
     verdict, scores = read_json(out / "verdict.json"), read_jsonl(out / "scores.jsonl")
-    names = ["majority", "nearest-copy", "zero-shot", "instructed", "few-shot", "fine-tuned"]
-    assert [row["name"] for row in verdict["approaches"]] == names
+    assert [row["name"] for row in verdict["approaches"]] == list(APPROACHES)
     for row in verdict["approaches"]:
         own = [s for s in scores if s["approach"] == row["name"]]
         assert len(own) == verdict["test_examples"]
@@ -72,8 +72,7 @@ def test_the_duplicate_is_removed_and_the_test_set_is_sealed(first: tuple[Verdic
     purposes = [read["purpose"] for read in manifest["test_reads"]]
     assert purposes.count("test fine-tuned") == 1
     assert set(purposes) == {
-        "test majority", "test nearest-copy", "test zero-shot", "test instructed", "test few-shot",
-        "test fine-tuned", "report",
+        *(f"test {name}" for name in APPROACHES), "report",
     }  # fmt: skip
     assert manifest["split"]["train"] + manifest["split"]["validation"] + manifest["split"]["test"] == 80
 

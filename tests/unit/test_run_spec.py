@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from tunewise.approaches.base import APPROACHES
 from tunewise.errors import SpecError
-from tunewise.run_spec import APPROACHES, RunSpec, parse_approaches
+from tunewise.run_spec import RunSpec, parse_approaches
 
 
 def test_the_runs_seed_is_the_trainings_seed() -> None:

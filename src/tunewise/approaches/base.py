@@ -3,9 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 from tunewise.records import Example, Grammar, Message
+
+ApproachName = Literal[
+    "majority",
+    "pattern-majority",
+    "nearest-copy",
+    "zero-shot",
+    "instructed",
+    "few-shot",
+    "few-shot-nearest",
+    "rag",
+    "fine-tuned",
+]
+APPROACHES: tuple[ApproachName, ...] = get_args(ApproachName)
+"""The rivals of a run, in the order they run."""
 
 
 class Approach(Protocol):

@@ -13,12 +13,13 @@ from typing import Protocol
 from tunewise.approaches.base import Approach
 from tunewise.approaches.few_shot_nearest import FewShotNearest
 from tunewise.approaches.prompted import Prompted, draw_shots
-from tunewise.approaches.rag import NUMBERS_OF_PASSAGES, Rag
+from tunewise.approaches.rag import Rag
 from tunewise.approaches.shown import Shown
 from tunewise.approaches.wordings import Wording
 from tunewise.records import Grammar
 
 NUMBERS_OF_SHOTS = (2, 4, 8)
+NUMBERS_OF_PASSAGES = (1, 2, 4)
 SHOTS_OF_VARIANTS, PASSAGES_OF_VARIANTS = 4, 2
 """With which the wordings beyond the first are tried, so that not everything is tried with everything."""
 

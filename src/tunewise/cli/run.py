@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from tunewise.approaches.base import APPROACHES
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
 
 if TYPE_CHECKING:
@@ -66,9 +67,13 @@ def run(
     ] = 0,
     approaches: Annotated[
         str | None,
+        typer.Option(help=f"Comma-separated: {', '.join(APPROACHES)}. Default: all; rag only with --docs."),
+    ] = None,
+    metric: Annotated[
+        str | None,
         typer.Option(
-            help="Comma-separated: majority, nearest-copy, zero-shot, instructed, few-shot, "
-            "few-shot-nearest, rag, fine-tuned. Default: all; rag only with --docs."
+            help="What decides: exact_match, json_field_accuracy, chrf ... (docs/metrics.md), or your own "
+            "(answer, expected) -> 0 to 1 as module.py:function. Default: what fits the answers."
         ),
     ] = None,
     unusable_rows: Annotated[
@@ -106,6 +111,7 @@ def run(
         seed=seed,
         docs=docs,
         approaches=() if approaches is None else parse_approaches(approaches, docs),
+        metric=metric,
         force=force,
         training=TrainSpec(unusable_rows=unusable_rows),
     )

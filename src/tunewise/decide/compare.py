@@ -9,7 +9,6 @@ import numpy as np
 
 from tunewise.decide.costs import cost, cost_per_1000_calls
 from tunewise.decide.measurements import Measurements
-from tunewise.evaluate.metrics import PRIMARY_METRIC
 from tunewise.evaluate.runner import ScoredRun, value_of
 from tunewise.evaluate.stats import PairedGain, paired_gain, score_interval
 from tunewise.records import ApproachResult, ParityCertificate, SavedPerCall
@@ -58,14 +57,15 @@ def saved_per_call(
     """What the tuned model saves over the best prompt; None where one of the two was not measured."""
     if best_untrained is None or not {best_untrained, TUNED} <= runs.keys():
         return None
-    names = best_untrained, TUNED
-    rival, tuned = (summarise(name, runs[name], PRIMARY_METRIC, hourly_price) for name in names)
-    slower, faster = (fmean(score.latency_ms for score in runs[name].scores) for name in names)
+    sides = runs[best_untrained], runs[TUNED]
+    longer, shorter = (fmean(score.input_tokens for score in run.scores) for run in sides)
+    slower, faster = (fmean(score.latency_ms for score in run.scores) for run in sides)
+    dearer, cheaper = (cost(run.seconds, hourly_price) / len(run.scores) for run in sides)
     return SavedPerCall(
         rival=best_untrained,
-        input_tokens=rival.input_tokens_per_call - tuned.input_tokens_per_call,
+        input_tokens=longer - shorter,
         milliseconds=slower - faster,
-        money=(rival.cost_per_1000_calls - tuned.cost_per_1000_calls) / 1000,
+        money=dearer - cheaper,
     )
 
 

@@ -98,7 +98,7 @@ def _ask(approach: Approach, examples: Sequence[Example], engine: Engine, decodi
 
 
 def _mean(runs: Sequence[ScoredRun], metric: str) -> float:
-    return ScoredRun(tuple(score for run in runs for score in run.scores), 0.0).mean(metric)
+    return ScoredRun(tuple(score for run in runs for score in run.scores), 0.0).score(metric)
 
 
 def _read_setup(value: Mapping[str, Any]) -> PromptSetup:

@@ -4,14 +4,18 @@ from pathlib import Path
 
 import pytest
 
+from tunewise.approaches.base import APPROACHES
+from tunewise.approaches.floors import all_floors
 from tunewise.approaches.majority import Majority
 from tunewise.approaches.nearest_copy import NearestCopy
+from tunewise.approaches.pattern_majority import PatternMajority
 from tunewise.approaches.prompted import common_instruction, draw_shots, fine_tuned
 from tunewise.approaches.rivals import RIVALS, PromptSetup, build, list_setups
 from tunewise.approaches.shown import Shown
 from tunewise.approaches.wordings import Wording, list_wordings
 from tunewise.data.documents import Document
 from tunewise.records import Example, Grammar, Message, Tool
+from tunewise.report.rivals import describe
 from tunewise.retrieval.retriever import retrieve_examples, retrieve_passages
 
 
@@ -40,6 +44,38 @@ def test_nearest_copy_gives_the_answer_of_the_most_similar_input() -> None:
     floor.prepare(TRAIN)
     assert floor.answer(example("BLUES", "?")) == "3"
     assert floor.answer(example("re", "?")) == "1"
+
+
+THINGS = [first + second for first in "bcdfghk" for second in "aeiouy"]
+PATTERNS = [
+    *(example(f"Which colour has the {thing}?", "brown") for thing in THINGS),
+    *(example(f"How many legs has the {thing}?", "six" if thing[0] == "b" else "four") for thing in THINGS),
+]
+
+
+def test_pattern_majority_gives_the_commonest_answer_to_questions_worded_alike() -> None:
+    floor = PatternMajority()
+    floor.prepare(PATTERNS)
+    assert floor.answer(example("How many legs has the zebra?", "?")) == "four"
+    assert floor.answer(example("Which colour has the Tasmanian devil?", "?")) == "brown"
+
+
+def test_pattern_majority_gives_the_commonest_answer_of_all_to_a_new_pattern() -> None:
+    floor = PatternMajority()
+    floor.prepare(PATTERNS)
+    assert floor.answer(example("Has the zebra legs?", "?")) == "brown"
+
+
+def test_pattern_majority_knows_no_more_than_the_wording() -> None:
+    floor = PatternMajority()
+    floor.prepare(PATTERNS)
+    six_legged = next(row for row in PATTERNS if row.answer == "six")
+    assert floor.answer(six_legged) == "four"
+
+
+def test_every_floor_is_one_that_a_run_can_be_asked_for_and_that_the_report_describes() -> None:
+    names = [floor.name for floor in all_floors()]
+    assert names == [name for name in APPROACHES if describe(name)[0] == "floor"]
 
 
 @pytest.fixture
