@@ -13,6 +13,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from tunewise.approaches.names import FINE_TUNED
 from tunewise.records import Example, Message
 
 
@@ -52,7 +53,7 @@ def few_shot(model: str, instruction: str | None, shots: Sequence[Example]) -> P
 
 def fine_tuned(model: str) -> Prompted:
     """The input alone, to a model that was trained to need no more."""
-    return Prompted("fine-tuned", model)
+    return Prompted(FINE_TUNED, model)
 
 
 def common_instruction(train: Sequence[Example]) -> str | None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tunewise.cli import chat, check, demo, export, models, review, run, runs, serve, tokens, train
+from tunewise.cli import chat, check, decide, demo, export, models, review, run, runs, serve, tokens, train
 from tunewise.errors import TunewiseError
 
 INTERRUPTED = 3
@@ -50,6 +50,7 @@ app = typer.Typer(
 app.command(epilog=check.EXAMPLE)(check.check)
 app.command(epilog=review.EXAMPLE)(review.review)
 app.command(epilog=run.EXAMPLE)(run.run)
+app.command(epilog=decide.EXAMPLE)(decide.decide)
 app.command(epilog=train.EXAMPLE)(train.train)
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.command(epilog=tokens.EXAMPLE)(tokens.tokens)
