@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,6 @@ from tunewise.decide.verdict import decide
 from tunewise.errors import RunFolderError
 from tunewise.evaluate.runner import ScoredRun
 from tunewise.records import Score, Verdict
-from tunewise.store.files import read_json
 from tunewise.store.run_folder import MANIFEST_FILE, SCORES_FILE
 
 
@@ -28,7 +28,7 @@ def decide_run(folder: Path, calls_per_month: float | None = None) -> Verdict:
     `calls_per_month` stands in for what the run was told. Raises `RunFolderError` for a folder that holds no
     finished run, or one whose files do not fit each other.
     """
-    manifest = _read_manifest(folder / MANIFEST_FILE)
+    manifest = _parse_manifest(folder / MANIFEST_FILE)
     try:
         findings = _FINDINGS.validate_python(manifest["findings"])
         seconds = _SECONDS.validate_python(manifest["test_seconds"])
@@ -43,7 +43,7 @@ def decide_run(folder: Path, calls_per_month: float | None = None) -> Verdict:
         raise RunFolderError(f"{folder / MANIFEST_FILE}: {place}: {first['msg']}: run it again") from error
     if calls_per_month is not None:
         findings = replace(findings, calls_per_month=calls_per_month)
-    runs = _group_by_approach(_read_scores(folder / SCORES_FILE), seconds, folder)
+    runs = _group_by_approach(_parse_scores(folder / SCORES_FILE), seconds, folder)
     try:
         return decide(compare(runs, findings), forced=forced)
     except ValueError as error:
@@ -55,11 +55,19 @@ _SECONDS = TypeAdapter(dict[str, float])
 _SCORE = TypeAdapter(Score)
 
 
-def _read_manifest(file: Path) -> Mapping[str, Any]:
+def _read(file: Path) -> str:
     try:
-        manifest = read_json(file)
+        return file.read_text("utf-8")
     except OSError as error:
         raise RunFolderError(f"{file} cannot be read ({error.strerror}): give a finished run") from error
+    except UnicodeDecodeError as error:
+        raise RunFolderError(f"{file} is no UTF-8 text: run it again") from error
+
+
+def _parse_manifest(file: Path) -> Mapping[str, Any]:
+    text = _read(file)
+    try:
+        manifest = json.loads(text)
     except ValueError as error:
         raise RunFolderError(f"{file} is no JSON ({error}): run it again") from error
     if not isinstance(manifest, Mapping):
@@ -67,12 +75,8 @@ def _read_manifest(file: Path) -> Mapping[str, Any]:
     return manifest
 
 
-def _read_scores(file: Path) -> Iterator[Score]:
-    try:
-        lines = file.read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{file} cannot be read ({error}): give a finished run") from error
-    for number, line in enumerate(lines, start=1):
+def _parse_scores(file: Path) -> Iterator[Score]:
+    for number, line in enumerate(_read(file).split("\n"), start=1):
         if line:
             try:
                 yield _SCORE.validate_json(line)
@@ -88,9 +92,16 @@ def _group_by_approach(
     by_approach: dict[str, list[Score]] = {}
     for score in scores:
         by_approach.setdefault(score.approach, []).append(score)
-    if not by_approach or by_approach.keys() != seconds.keys():
-        strange = ", ".join(sorted(by_approach.keys() ^ seconds.keys())) or "no approach"
+    strange = sorted(by_approach.keys() ^ seconds.keys())
+    if strange or not by_approach:
+        which = ", ".join(strange) or "no approach"
         raise RunFolderError(
-            f"{folder / SCORES_FILE} and {MANIFEST_FILE} are not of the same run ({strange}): run it again"
+            f"{folder / SCORES_FILE} and {MANIFEST_FILE} are not of the same run ({which}): run it again"
+        )
+    examples = {name: sorted(score.example_id for score in own) for name, own in by_approach.items()}
+    first = next(iter(examples))
+    if odd := next((name for name in examples if examples[name] != examples[first]), None):
+        raise RunFolderError(
+            f"{folder / SCORES_FILE}: {odd} and {first} were not asked about the same examples: run it again"
         )
     return {name: ScoredRun(tuple(by_approach[name]), seconds[name]) for name in by_approach}

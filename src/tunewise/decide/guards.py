@@ -165,8 +165,8 @@ GUARDS: tuple[Guard, ...] = (
     ),
     Guard(
         "knows-less",
-        f"training wins, but an untrained rival knows {whole_points(SMALLEST_GAIN)} more of the answers, in "
-        "whatever form it says them",
+        f"training wins, but an untrained rival knows {whole_points(SMALLEST_GAIN)} or more of the answers "
+        "besides, in whatever form it says them",
         "Read the form out of that rival's answers, or have it enforced (structured output).",
         knows_less,
     ),

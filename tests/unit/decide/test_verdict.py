@@ -67,8 +67,8 @@ def test_the_model_that_is_deployed_is_the_one_that_won() -> None:
     assert (verdict.recommendation, verdict.model) == ("fine-tune-and-rag", MODEL_WITH_DOCUMENTS)
     assert verdict.deployed
     assert verdict.headline == (
-        "Fine-tune and use your documents: the tuned model with your documents gets 84% of 233 unseen examples "
-        "right, a prompt with your documents (rag) 20%, the tuned model 21%."
+        "Fine-tune and use your documents: the tuned model with your documents gets 84% of 233 unseen "
+        "examples right, a prompt with your documents (rag) 20%, the tuned model 21%."
     )
     assert verdict.gain is not None
     assert verdict.gain.estimate == pytest.approx(0.64)
