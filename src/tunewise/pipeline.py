@@ -15,13 +15,15 @@ from typing import Any
 
 from tunewise import publish
 from tunewise.approaches.floors import all_floors
+from tunewise.approaches.names import FINE_TUNED, WITH_DOCUMENTS
 from tunewise.approaches.prompted import common_instruction, fine_tuned
 from tunewise.approaches.rivals import build, list_setups
 from tunewise.approaches.shown import gather
 from tunewise.approaches.wordings import list_wordings
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
-from tunewise.decide.compare import TUNED, compare
+from tunewise.decide.compare import compare
+from tunewise.decide.measurements import Findings, TrainedArm
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine, open_tuned
 from tunewise.errors import SpecError
@@ -68,7 +70,7 @@ def run(
     base_sha256 = sha256_of_base(base.folder)
     with publish.open_run(out, spec, dataset, base_sha256, registry) as folder, ExitStack() as opened:
         split.test.on_read = lambda read: folder.log_test_read(read.purpose, read.at)
-        if TUNED in spec.approaches:
+        if FINE_TUNED in spec.approaches:
             check_rows(base, split.train, split.validation, spec.train_spec, spec.data)
         engine = opened.enter_context(closing(open_engine(base, name=spec.engine, settings=settings)))
         decoding = choose_decoding(engine, scoring, split.train)
@@ -101,7 +103,7 @@ def run(
                 rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
             )
 
-        if not runs and TUNED not in spec.approaches:
+        if not runs and FINE_TUNED not in spec.approaches:
             raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
 
         def train() -> dict[str, Any]:
@@ -112,7 +114,8 @@ def run(
             ))  # fmt: skip
 
         training, record, parity = None, None, None
-        if TUNED in spec.approaches:
+        arms: tuple[TrainedArm, ...] = ()
+        if FINE_TUNED in spec.approaches:
             training = TrainingSummary(**folder.stage("train", train).value)
             remove_checkpoints(out)
             record = publish.register_candidate(base, spec, out, training, settings, registry)
@@ -122,25 +125,28 @@ def run(
                 tuned_engine, tuned, split.validation, read_trained_tokens(out)
             ))).value)  # fmt: skip
             progress.say(describe(parity))
-            runs[TUNED] = test(
-                TUNED, lambda examples: run_approach(tuned, examples, tuned_engine, decoding, progress)
+            runs[FINE_TUNED] = test(
+                FINE_TUNED, lambda examples: run_approach(tuned, examples, tuned_engine, decoding, progress)
             )
 
-        measurements = compare(
-            runs,
-            [floor.name for floor in floors],
-            choice.best,
-            len(dataset.examples),
-            scoring.primary,
-            settings,
-            spec.seed,
-            model=record.id if record else None,
-            parity=parity,
-            training_seconds=training.seconds if training else 0.0,
+            arms = (TrainedArm(FINE_TUNED, record.id, training.seconds, parity),)
+
+        findings = Findings(
+            primary_metric=scoring.primary,
+            unique_examples=len(dataset.examples),
+            floors=tuple(floor.name for floor in floors),
+            best_untrained=choice.best,
+            best_closed_book=choice.best_without(WITH_DOCUMENTS),
+            seed=spec.seed,
+            currency=settings.currency,
+            hourly_price=settings.hourly_price,
+            hourly_price_is_assumed=settings.hourly_price_is_assumed,
+            arms=arms,
+            calls_per_month=spec.calls_per_month,
         )
-        verdict = decide(measurements, forced=spec.force)
+        verdict = decide(compare(runs, findings), forced=spec.force)
         evidence = publish.Evidence(
-            spec, dataset, split, base, base_sha256, decoding, choice, training, parity, runs
+            spec, dataset, split, base, base_sha256, decoding, choice, training, parity, runs, findings
         )
         publish.publish(folder, evidence, verdict, record, settings, registry)
     return verdict

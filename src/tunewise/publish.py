@@ -15,21 +15,22 @@ from typing import Any
 from tunewise.data.dataset import Dataset, sha256_of_data
 from tunewise.data.split import Split, TrainingSplit
 from tunewise.decide.compare import saved_per_call
-from tunewise.decide.reasons import NOT_PARITY
+from tunewise.decide.guards import NOT_PARITY
+from tunewise.decide.measurements import Findings
 from tunewise.errors import TunewiseError
 from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import Decoding, ScoredRun
 from tunewise.evaluate.selection import PromptChoice
 from tunewise.models.base import BaseModel, sha256_of_base
 from tunewise.models.ids import tuned_model_id
-from tunewise.records import Example, ModelRecord, ParityCertificate, RunRecord, Verdict
+from tunewise.records import TRAINS, Example, ModelRecord, ParityCertificate, RunRecord, Verdict
 from tunewise.report.html import render_report
 from tunewise.report.model_card import render_model_card
 from tunewise.run_spec import RunSpec, TuneSpec
 from tunewise.settings import Settings
 from tunewise.store.files import write_json, write_jsonl, write_text
 from tunewise.store.registry import Registry
-from tunewise.store.run_folder import RunFolder
+from tunewise.store.run_folder import MANIFEST_FILE, SCORES_FILE, RunFolder
 from tunewise.train.fine_tune import MODEL_FOLDER, TrainingSummary
 
 _RECORDED_VERSIONS = ("tunewise", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy")
@@ -49,6 +50,7 @@ class Evidence:
     training: TrainingSummary | None
     parity: ParityCertificate | None
     runs: Mapping[str, ScoredRun]
+    findings: Findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def open_run(
     What identifies a run is what decides its numbers: the same spec, data and base resume it.
     """
     identity = {
-        **spec.model_dump(mode="json", exclude={"force", "training", "reading"}),
+        **spec.model_dump(mode="json", exclude={"force", "calls_per_month", "training", "reading"}),
         **spec.reading.model_dump(mode="json"),
         "data": dataset.sha256,
         **{side: given.sha256 for side, given in dataset.given.items()},
@@ -170,11 +172,11 @@ def judge(record: ModelRecord, verdict: Verdict) -> ModelRecord:
     """
     broken = (reason.text for reason in verdict.reasons if reason.code == NOT_PARITY)
     reason = next(broken, verdict.reasons[0].text)
-    if verdict.deployed and verdict.recommendation != "fine-tune":
+    if verdict.deployed and verdict.recommendation not in TRAINS:
         reason = f"deployed by --force, although: {reason}"
     return replace(
         record,
-        state="deployed" if verdict.deployed else "rejected",
+        state="deployed" if verdict.deployed and verdict.model == record.id else "rejected",
         state_reason=reason,
         metrics={row.name: row.score for row in verdict.approaches},
     )
@@ -190,8 +192,8 @@ def write_run_files(
     """`scores.jsonl`, `manifest.json`, `report.html` and last `verdict.json`, each whole or not at all."""
     scores = [score for run in runs.values() for score in run.scores]
     inputs = {example.id: "\n".join(turn.content for turn in example.turns) for example in test}
-    write_jsonl(folder / "scores.jsonl", (asdict(score) for score in scores))
-    write_json(folder / "manifest.json", manifest)
+    write_jsonl(folder / SCORES_FILE, (asdict(score) for score in scores))
+    write_json(folder / MANIFEST_FILE, manifest)
     write_text(folder / "report.html", render_report(verdict, scores, manifest, inputs))
     write_json(folder / "verdict.json", asdict(verdict))
 
@@ -217,7 +219,7 @@ def publish_training(
         state_reason=reason,
         metrics={"validation_loss": tuned.training.validation_loss},
     )
-    write_json(folder.path / "manifest.json", manifest)
+    write_json(folder.path / MANIFEST_FILE, manifest)
     write_json(Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **manifest})
     registry.add_model(record)
     run = registry.run(str(folder.path))
@@ -244,6 +246,9 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
         "prompting": asdict(evidence.choice),
         "saved_per_call": asdict(saved) if saved else None,
         "test_reads": folder.test_reads(),
+        # With scores.jsonl, all that `tunewise decide` needs.
+        "findings": asdict(evidence.findings),
+        "test_seconds": {name: run.seconds for name, run in evidence.runs.items()},
     }
 
 

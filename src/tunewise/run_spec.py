@@ -78,6 +78,8 @@ class RunSpec(TuneSpec):
     """A file to test on, in place of a part of `data`."""
     metric: str | None = None
     """The primary metric, by its name or as `module.py:function`, in place of the one that fits the data."""
+    calls_per_month: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """How often the model will be asked; None leaves savings out of the verdict."""
     force: bool = False
     """Deploy the tuned model even if it did not win; recorded as such."""
 

@@ -13,6 +13,7 @@ from tunewise import pipeline
 from tunewise.approaches.base import APPROACHES
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
+from tunewise.deciding import decide_run
 from tunewise.engines import open_engine
 from tunewise.errors import DataError, RunFolderError
 from tunewise.models.base import BaseModel
@@ -64,6 +65,11 @@ def test_a_run_leaves_a_verdict_that_its_scores_bear_out(first: tuple[Verdict, P
         assert row["low"] <= row["score"] <= row["high"]
     assert verdict["currency"] == "GBP"
     assert verdict["training_cost"] > 0
+
+
+def test_the_verdict_can_be_made_again_from_what_the_run_left(first: tuple[Verdict, Path]) -> None:
+    verdict, out = first
+    assert decide_run(out) == verdict
 
 
 def test_the_duplicate_is_removed_and_the_test_set_is_sealed(first: tuple[Verdict, Path]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from tunewise.approaches.names import FINE_TUNED
 from tunewise.records import Example, Grammar, Message
 
 
@@ -35,7 +36,7 @@ class Prompted:
 
 def fine_tuned(model: str) -> Prompted:
     """The input alone, to a model that was trained to need no more."""
-    return Prompted("fine-tuned", model)
+    return Prompted(FINE_TUNED, model)
 
 
 def common_instruction(train: Sequence[Example]) -> str | None:

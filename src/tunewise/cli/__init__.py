@@ -12,7 +12,21 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tunewise.cli import advise, chat, check, demo, export, models, review, run, runs, serve, tokens, train
+from tunewise.cli import (
+    advise,
+    chat,
+    check,
+    decide,
+    demo,
+    export,
+    models,
+    review,
+    run,
+    runs,
+    serve,
+    tokens,
+    train,
+)
 from tunewise.errors import TunewiseError
 
 INTERRUPTED = 3
@@ -51,6 +65,7 @@ app.command(epilog=advise.EXAMPLE)(advise.advise)
 app.command(epilog=check.EXAMPLE)(check.check)
 app.command(epilog=review.EXAMPLE)(review.review)
 app.command(epilog=run.EXAMPLE)(run.run)
+app.command(epilog=decide.EXAMPLE)(decide.decide)
 app.command(epilog=train.EXAMPLE)(train.train)
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.command(epilog=tokens.EXAMPLE)(tokens.tokens)

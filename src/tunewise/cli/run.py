@@ -25,6 +25,10 @@ Engine = Annotated[
     Literal["local", "vllm"],
     typer.Option(help="What asks the models: tunewise itself, or the vLLM server that TUNEWISE_VLLM names."),
 ]
+CallsPerMonth = Annotated[
+    float | None,
+    typer.Option(min=1, help="How often the model will be asked. Without it, savings decide nothing."),
+]
 Validation = Annotated[Path | None, typer.Option(help="Examples to validate on, instead of a part of DATA.")]
 
 
@@ -76,6 +80,7 @@ def run(
             "(answer, expected) -> 0 to 1 as module.py:function. Default: what fits the answers."
         ),
     ] = None,
+    calls_per_month: CallsPerMonth = None,
     unusable_rows: Annotated[
         Literal["refuse", "drop"],
         typer.Option(help="What becomes of rows that cannot be trained on, such as those that are too long."),
@@ -112,6 +117,7 @@ def run(
         docs=docs,
         approaches=() if approaches is None else parse_approaches(approaches, docs),
         metric=metric,
+        calls_per_month=calls_per_month,
         force=force,
         training=TrainSpec(unusable_rows=unusable_rows),
     )
@@ -121,10 +127,15 @@ def run(
 
 
 def show_verdict(verdict: Verdict, folder: Path, *, as_json: bool) -> None:
-    """The headline, the reasons, and where to read on; or exactly what `verdict.json` holds."""
+    """The verdict of a run that just ended in words, or exactly what `verdict.json` holds."""
     if as_json:
         typer.echo((folder / "verdict.json").read_text("utf-8"), nl=False)
-        return
+    else:
+        print_verdict(verdict, folder)
+
+
+def print_verdict(verdict: Verdict, folder: Path) -> None:
+    """The headline, the reasons, and where to read on."""
     typer.echo(f"\n{verdict.headline}\n")
     for number, reason in enumerate(verdict.reasons, start=1):
         typer.echo(f"  {number}. {reason.text}")

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from tunewise.data.split import ASSUMED_DISCORDANCE, detectable_difference
-from tunewise.decide.verdict import MIN_EXAMPLES, TITLES
+from tunewise.decide.criteria import MIN_UNIQUE_EXAMPLES
+from tunewise.decide.verdict import TITLES
 from tunewise.records import Reason, Recommendation
 
 Lacking = Literal["form", "facts", "both"]
@@ -167,15 +168,15 @@ def prompt_first(s: Situation) -> _Ruling | None:
 
 def too_few_examples(s: Situation) -> _Ruling | None:
     """Too few to train on, and to see whether it helped."""
-    if s.examples >= MIN_EXAMPLES:
+    if s.examples >= MIN_UNIQUE_EXAMPLES:
         return None
-    more = MIN_EXAMPLES - s.examples
+    more = MIN_UNIQUE_EXAMPLES - s.examples
     return _Ruling(
         "collect-more-data",
         "too-few-examples",
         f"bring about {more} more examples",
         f"{s.examples} examples are too few to learn from, and a quarter of them too few to see whether it "
-        f"helped: {MIN_EXAMPLES} is the least, {COMFORTABLE_EXAMPLES} is comfortable.",
+        f"helped: {MIN_UNIQUE_EXAMPLES} is the least, {COMFORTABLE_EXAMPLES} is comfortable.",
         (WRITE_EXAMPLES,),
     )
 

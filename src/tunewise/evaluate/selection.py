@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,12 +25,25 @@ class PromptChoice:
 
     setups: dict[str, PromptSetup]
     """The best one of each rival, by its name, in the order in which they were tried."""
-    best: str | None
-    """The name of the best prompted rival; None when none was asked for."""
     scores: dict[str, float]
     """Mean primary metric on validation, by the setup's label, the best first."""
     calls: int
     """How many were made to find this out."""
+
+    @property
+    def ranking(self) -> tuple[str, ...]:
+        """The rivals, best first."""
+        names = {setup.label: name for name, setup in self.setups.items()}
+        return tuple(names[label] for label in self.scores if label in names)
+
+    @property
+    def best(self) -> str | None:
+        """The best rival; None when none was asked for."""
+        return next(iter(self.ranking), None)
+
+    def best_without(self, names: Collection[str]) -> str | None:
+        """The best rival that is none of these."""
+        return next((name for name in self.ranking if name not in names), None)
 
     def describe(self) -> str:
         """What was tried and what is tested."""
@@ -47,7 +60,7 @@ class PromptChoice:
     def from_json(cls, value: Mapping[str, Any]) -> PromptChoice:
         """The inverse of `to_json`."""
         setups = {name: _read_setup(setup) for name, setup in value["setups"].items()}
-        return cls(setups, value["best"], value["scores"], value["calls"])
+        return cls(setups, value["scores"], value["calls"])
 
 
 def choose_prompts(
@@ -87,7 +100,6 @@ def choose_prompts(
     return PromptChoice(
         # In the order given, which is that of their cost.
         setups={setup.rival: best_of_rival[setup.rival] for setup in setups},
-        best=next(iter(best_of_rival), None),
         scores={label: means[label] for label in best_first},
         calls=sum(len(run.scores) for each in runs.values() for run in each),
     )

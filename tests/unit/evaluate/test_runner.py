@@ -162,7 +162,9 @@ def test_each_rival_is_set_up_on_validation_within_a_number_of_calls(engine: Loc
     assert choice.setups["instructed"].instruction == "I."
     assert choice.setups["few-shot"].num_shots in (2, 4, 8)
     assert set(choice.scores) == {setup.label for setup in setups}
-    assert choice.best in choice.setups
+    assert set(choice.ranking) == set(choice.setups)
+    assert choice.best == choice.ranking[0]
+    assert choice.best_without({choice.ranking[0]}) == choice.ranking[1]
     assert choice.calls == len(EXAMPLES) * len(setups)
     assert PromptChoice.from_json(json.loads(json.dumps(choice.to_json()))) == choice
 
@@ -184,4 +186,4 @@ def test_without_prompted_rivals_there_is_nothing_to_choose(engine: LocalEngine)
         "exact_match",
         SilentProgress(),
     )
-    assert choice == PromptChoice({}, None, {}, 0)
+    assert choice == PromptChoice({}, {}, 0)
