@@ -15,20 +15,21 @@ from typing import Any
 
 from tunewise import publish
 from tunewise.approaches.floors import all_floors
-from tunewise.approaches.names import FINE_TUNED, WITH_DOCUMENTS
-from tunewise.approaches.prompted import common_instruction, fine_tuned
+from tunewise.approaches.names import CONTROLS, TRAINED, WITH_DOCUMENTS
+from tunewise.approaches.prompted import common_instruction
 from tunewise.approaches.rivals import build, list_setups
 from tunewise.approaches.shown import gather
 from tunewise.approaches.wordings import list_wordings
+from tunewise.arms import Arm, certify_arm, list_arms, train_arm
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
 from tunewise.decide.compare import compare
-from tunewise.decide.measurements import Findings, TrainedArm
+from tunewise.decide.measurements import Findings
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine, open_tuned
 from tunewise.errors import SpecError
 from tunewise.evaluate.metrics.scoring import choose_scoring
-from tunewise.evaluate.parity import certify_served, describe
+from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
 from tunewise.evaluate.selection import PromptChoice, choose_prompts
 from tunewise.models.base import find_base, sha256_of_base
@@ -39,8 +40,6 @@ from tunewise.settings import Settings, get_settings
 from tunewise.store.registry import Registry
 from tunewise.train.fine_tune import (
     TrainingSummary,
-    fine_tune,
-    read_trained_tokens,
     remove_checkpoints,
 )
 from tunewise.train.rows import check_rows
@@ -70,7 +69,7 @@ def run(
     base_sha256 = sha256_of_base(base.folder)
     with publish.open_run(out, spec, dataset, base_sha256, registry) as folder, ExitStack() as opened:
         split.test.on_read = lambda read: folder.log_test_read(read.purpose, read.at)
-        if FINE_TUNED in spec.approaches:
+        if {*TRAINED, *CONTROLS}.intersection(spec.approaches):
             check_rows(base, split.train, split.validation, spec.train_spec, spec.data)
         engine = opened.enter_context(closing(open_engine(base, name=spec.engine, settings=settings)))
         decoding = choose_decoding(engine, scoring, split.train)
@@ -103,34 +102,29 @@ def run(
                 rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
             )
 
-        if not runs and FINE_TUNED not in spec.approaches:
+        def train_and_test(arm: Arm) -> publish.TrainedModel:
+            def train() -> dict[str, Any]:
+                engine.rest()  # Training takes the whole machine.
+                return asdict(train_arm(arm, base, spec.data, instruction, settings, progress))
+
+            training = TrainingSummary(**folder.stage(f"train-{arm.name}", train).value)
+            remove_checkpoints(arm.folder)
+            record = publish.register_candidate(base, spec, arm.folder, training, settings, registry)
+            with open_tuned(engine, record, spec.engine, settings) as tuned_engine:
+                parity = ParityCertificate(**folder.stage(f"parity-{arm.name}", lambda: asdict(
+                    certify_arm(arm, record.id, tuned_engine)
+                )).value)  # fmt: skip
+                progress.say(describe(parity))
+                tuned = arm.ask(record.id)
+                runs[arm.name] = test(
+                    arm.name, lambda examples: run_approach(tuned, examples, tuned_engine, decoding, progress)
+                )
+            return publish.TrainedModel(arm.name, record, training, parity)
+
+        arms = list_arms(spec, split, shown, choice, engine, out, progress)
+        trained = tuple(train_and_test(arm) for arm in arms)
+        if not runs:
             raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
-
-        def train() -> dict[str, Any]:
-            engine.rest()  # Training takes the whole machine.
-            return asdict(fine_tune(
-                base, split.train, split.validation, spec.train_spec, out, spec.data, progress,
-                instruction, settings=settings,
-            ))  # fmt: skip
-
-        training, record, parity = None, None, None
-        arms: tuple[TrainedArm, ...] = ()
-        if FINE_TUNED in spec.approaches:
-            training = TrainingSummary(**folder.stage("train", train).value)
-            remove_checkpoints(out)
-            record = publish.register_candidate(base, spec, out, training, settings, registry)
-            tuned_engine = opened.enter_context(open_tuned(engine, record, spec.engine, settings))
-            tuned = fine_tuned(record.id)
-            parity = ParityCertificate(**folder.stage("parity", lambda: asdict(certify_served(
-                tuned_engine, tuned, split.validation, read_trained_tokens(out)
-            ))).value)  # fmt: skip
-            progress.say(describe(parity))
-            runs[FINE_TUNED] = test(
-                FINE_TUNED, lambda examples: run_approach(tuned, examples, tuned_engine, decoding, progress)
-            )
-
-            arms = (TrainedArm(FINE_TUNED, record.id, training.seconds, parity),)
-
         findings = Findings(
             primary_metric=scoring.primary,
             unique_examples=len(dataset.examples),
@@ -141,12 +135,12 @@ def run(
             currency=settings.currency,
             hourly_price=settings.hourly_price,
             hourly_price_is_assumed=settings.hourly_price_is_assumed,
-            arms=arms,
+            arms=tuple(model.as_arm() for model in trained if model.name in TRAINED),
             calls_per_month=spec.calls_per_month,
         )
         verdict = decide(compare(runs, findings), forced=spec.force)
         evidence = publish.Evidence(
-            spec, dataset, split, base, base_sha256, decoding, choice, training, parity, runs, findings
+            spec, dataset, split, base, base_sha256, decoding, choice, trained, runs, findings
         )
-        publish.publish(folder, evidence, verdict, record, settings, registry)
+        publish.publish(folder, evidence, verdict, settings, registry)
     return verdict

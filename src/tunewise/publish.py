@@ -16,7 +16,7 @@ from tunewise.data.dataset import Dataset, sha256_of_data
 from tunewise.data.split import Split, TrainingSplit
 from tunewise.decide.compare import saved_per_call
 from tunewise.decide.guards import NOT_PARITY
-from tunewise.decide.measurements import Findings
+from tunewise.decide.measurements import Findings, TrainedArm
 from tunewise.errors import TunewiseError
 from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import Decoding, ScoredRun
@@ -37,6 +37,21 @@ _RECORDED_VERSIONS = ("tunewise", "torch", "transformers", "tokenizers", "safete
 
 
 @dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """One of the models that a run trained."""
+
+    name: str
+    """Of the approach."""
+    record: ModelRecord
+    training: TrainingSummary
+    parity: ParityCertificate
+
+    def as_arm(self) -> TrainedArm:
+        """What a verdict looks at."""
+        return TrainedArm(self.name, self.record.id, self.training.seconds, self.parity)
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """Everything that a run found out on the way to its verdict."""
 
@@ -47,14 +62,13 @@ class Evidence:
     base_sha256: str
     decoding: Decoding
     choice: PromptChoice
-    training: TrainingSummary | None
-    parity: ParityCertificate | None
+    trained: tuple[TrainedModel, ...]
     runs: Mapping[str, ScoredRun]
     findings: Findings
 
 
 @dataclass(frozen=True, slots=True)
-class TunedModel:
+class TrainingEvidence:
     """What a training alone found out."""
 
     spec: TuneSpec
@@ -137,21 +151,19 @@ def publish(
     folder: RunFolder,
     evidence: Evidence,
     verdict: Verdict,
-    record: ModelRecord | None,
     settings: Settings,
     registry: Registry,
 ) -> None:
-    """Write the run's files, `verdict.json` last, and tell the registry how it ended."""
+    """Write the models' files and the run's, `verdict.json` last, and tell the registry how it ended."""
     test = evidence.split.test.read("report")
     manifest = build_manifest(evidence, folder, settings)
-    write_run_files(folder.path, verdict, evidence.runs, manifest, test)
-    if record is not None:
-        record = judge(record, verdict)
-        write_json(
-            Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **manifest}
-        )
-        write_text(Path(record.path) / "README.md", render_model_card(record, verdict, manifest))
+    for model in evidence.trained:
+        record, own = judge(model.record, verdict), manifest | _trained(model)
+        write_json(Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **own})
+        write_text(Path(record.path) / "README.md", render_model_card(record, verdict, own))
         registry.add_model(record)
+    named = next((model for model in evidence.trained if model.record.id == verdict.model), None)
+    write_run_files(folder.path, verdict, evidence.runs, manifest | _trained(named), test)
     run = registry.run(str(folder.path))
     registry.update_run(
         replace(
@@ -200,7 +212,7 @@ def write_run_files(
 
 def publish_training(
     folder: RunFolder,
-    tuned: TunedModel,
+    tuned: TrainingEvidence,
     record: ModelRecord,
     settings: Settings,
     registry: Registry,
@@ -209,7 +221,7 @@ def publish_training(
 
     The model stays a candidate, or is rejected where what is served is not what was trained.
     """
-    manifest = _origin(tuned, folder, settings)
+    manifest = _origin(tuned, folder, settings) | _trained(tuned)
     reason = "trained; `tunewise run` says whether it beats a prompt"
     if not tuned.parity.passed:
         reason = f"not served as it was trained: {describe(tuned.parity)}"
@@ -248,11 +260,19 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
         "test_reads": folder.test_reads(),
         # With scores.jsonl, all that `tunewise decide` needs.
         "findings": asdict(evidence.findings),
+        "models": {model.name: model.record.id for model in evidence.trained},
         "test_seconds": {name: run.seconds for name, run in evidence.runs.items()},
     }
 
 
-def _origin(evidence: Evidence | TunedModel, folder: RunFolder, settings: Settings) -> dict[str, Any]:
+def _trained(model: TrainedModel | TrainingEvidence | None) -> dict[str, Any]:
+    """How the model that the file is about was trained."""
+    if model is None:
+        return {"training": None, "parity": None}
+    return {"training": asdict(model.training), "parity": asdict(model.parity)}
+
+
+def _origin(evidence: Evidence | TrainingEvidence, folder: RunFolder, settings: Settings) -> dict[str, Any]:
     """Where a model, or a run, comes from: all that both have in common."""
     spec, split = evidence.spec, evidence.split
     training = spec.train_spec.resolve(len(split.train)).model_dump(mode="json")
@@ -277,8 +297,6 @@ def _origin(evidence: Evidence | TunedModel, folder: RunFolder, settings: Settin
         },
         "base": {"id": evidence.base.name, "source": evidence.base.source, "sha256": evidence.base_sha256},
         "spec": {**spec.model_dump(mode="json"), "training": training},
-        "training": asdict(evidence.training) if evidence.training else None,
-        "parity": asdict(evidence.parity) if evidence.parity else None,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in _RECORDED_VERSIONS},

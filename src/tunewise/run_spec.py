@@ -9,6 +9,7 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from tunewise.approaches.base import APPROACHES, ApproachName
+from tunewise.approaches.names import CONTROLS, WITH_DOCUMENTS
 from tunewise.data.reading import Reading
 from tunewise.engines import EngineName
 from tunewise.errors import SpecError
@@ -16,8 +17,6 @@ from tunewise.evaluate.metrics.own import file_of, names_function
 from tunewise.models.embedded import EMBEDDED
 from tunewise.models.ids import check_suffix
 from tunewise.train.spec import TrainSpec
-
-NEED_DOCUMENTS: frozenset[ApproachName] = frozenset({"rag"})
 
 
 class TuneSpec(BaseModel):
@@ -73,7 +72,7 @@ class RunSpec(TuneSpec):
     docs: Path | None = None
     """A file or folder of documents to look things up in."""
     approaches: tuple[ApproachName, ...] = ()
-    """Which rivals run; by default all, those that need documents only if there are any."""
+    """Which rivals run; by default all but controls, those that need documents only if there are any."""
     test: Path | None = None
     """A file to test on, in place of a part of `data`."""
     metric: str | None = None
@@ -88,7 +87,8 @@ class RunSpec(TuneSpec):
         if self.approaches:
             check_documents(self.approaches, self.docs)
         else:
-            chosen = tuple(name for name in APPROACHES if self.docs or name not in NEED_DOCUMENTS)
+            left_out = CONTROLS if self.docs else CONTROLS | WITH_DOCUMENTS
+            chosen = tuple(name for name in APPROACHES if name not in left_out)
             object.__setattr__(self, "approaches", chosen)
         return self
 
@@ -108,7 +108,7 @@ class RunSpec(TuneSpec):
 
 def check_documents(approaches: Iterable[ApproachName], docs: Path | None) -> None:
     """Raise `SpecError` where one of `approaches` needs documents and there are none."""
-    if docs is None and (lacking := sorted(NEED_DOCUMENTS.intersection(approaches))):
+    if docs is None and (lacking := sorted(WITH_DOCUMENTS.intersection(approaches))):
         raise SpecError(f"{', '.join(lacking)} needs documents: give them with --docs")
 
 

@@ -69,5 +69,5 @@ def tune(
 
         parity = ParityCertificate(**folder.stage("parity", certify).value)
         progress.say(describe(parity))
-        tuned_model = publish.TunedModel(spec, dataset, split, base, base_sha256, training, parity)
+        tuned_model = publish.TrainingEvidence(spec, dataset, split, base, base_sha256, training, parity)
         return publish.publish_training(folder, tuned_model, record, settings, registry)

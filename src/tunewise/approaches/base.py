@@ -17,6 +17,8 @@ ApproachName = Literal[
     "few-shot-nearest",
     "rag",
     "fine-tuned",
+    "fine-tuned-rag",
+    "from-scratch",
 ]
 APPROACHES: tuple[ApproachName, ...] = get_args(ApproachName)
 """The rivals of a run, in the order they run."""
