@@ -7,19 +7,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tunewise.approaches.base import Approach
-from tunewise.approaches.names import FINE_TUNED, FINE_TUNED_RAG, FROM_SCRATCH
+from tunewise.approaches.names import FINE_TUNED, FINE_TUNED_RAG, FROM_SCRATCH, RAG
 from tunewise.approaches.prompted import Prompted, fine_tuned
 from tunewise.approaches.rag import Fits, Messages, fine_tuned_rag
 from tunewise.approaches.rag_training import give_passages
 from tunewise.approaches.rivals import PASSAGES_OF_VARIANTS
 from tunewise.approaches.shown import Shown
 from tunewise.data.split import Split
+from tunewise.decide.measurements import Retrieval
 from tunewise.engines.base import Engine
 from tunewise.evaluate.parity import certify_served
 from tunewise.evaluate.selection import PromptChoice
 from tunewise.models.base import BaseModel
 from tunewise.progress import Progress
 from tunewise.records import Example, ParityCertificate
+from tunewise.retrieval.hits import measure_hits
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings
 from tunewise.train.fine_tune import TrainingSummary, fine_tune, read_trained_tokens
@@ -81,11 +83,9 @@ def _arm_with_passages(
     out: Path,
     progress: Progress,
 ) -> Arm:
-    """Trained and asked with as many passages as were best for the base."""
     passages = shown.passages
     assert passages is not None
-    chosen = choice.setups.get("rag")
-    number = chosen.num_passages if chosen else PASSAGES_OF_VARIANTS
+    number = _num_passages(choice)
     fits = _fits_training(engine, spec.train_spec.max_tokens)
     train = give_passages(split.train, passages, number, fits, spec.seed)
     progress.say(f"{FINE_TUNED_RAG}: {train.describe()}")
@@ -98,6 +98,20 @@ def _arm_with_passages(
         out / FINE_TUNED_RAG,
         lambda model: fine_tuned_rag(model, passages, number, shown.fits),
     )
+
+
+def measure_retrieval(split: Split, shown: Shown, choice: PromptChoice) -> Retrieval | None:
+    """How often validation answers stand in the passages found for them; None where nothing can be told."""
+    if shown.passages is None:
+        return None
+    hits = measure_hits(shown.passages, split.validation, _num_passages(choice), shown.seed)
+    return Retrieval(hits.hit, hits.random_hit) if hits is not None and hits.is_telling else None
+
+
+def _num_passages(choice: PromptChoice) -> int:
+    """As many as were best for the base."""
+    chosen = choice.setups.get(RAG)
+    return chosen.num_passages if chosen else PASSAGES_OF_VARIANTS
 
 
 def _fits_training(engine: Engine, max_tokens: int) -> Fits:

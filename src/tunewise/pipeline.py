@@ -20,11 +20,11 @@ from tunewise.approaches.prompted import common_instruction
 from tunewise.approaches.rivals import build, list_setups
 from tunewise.approaches.shown import gather
 from tunewise.approaches.wordings import list_wordings
-from tunewise.arms import Arm, certify_arm, list_arms, train_arm
+from tunewise.arms import Arm, certify_arm, list_arms, measure_retrieval, train_arm
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
 from tunewise.decide.compare import compare
-from tunewise.decide.measurements import Findings
+from tunewise.decide.measurements import Disagreement, Findings
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine, open_tuned
 from tunewise.errors import SpecError
@@ -136,6 +136,8 @@ def run(
             hourly_price=settings.hourly_price,
             hourly_price_is_assumed=settings.hourly_price_is_assumed,
             arms=tuple(model.as_arm() for model in trained if model.name in TRAINED),
+            retrieval=measure_retrieval(split, shown, choice),
+            disagreement=Disagreement(dataset.repeated.disagreement, dataset.repeated.inputs),
             calls_per_month=spec.calls_per_month,
         )
         verdict = decide(compare(runs, findings), forced=spec.force)
