@@ -5,21 +5,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
 
 from tunewise.decide.compare import compare
-from tunewise.decide.measurements import Findings
 from tunewise.decide.verdict import decide
 from tunewise.errors import RunFolderError
-from tunewise.evaluate.runner import ScoredRun
-from tunewise.records import Score, Verdict
-from tunewise.store.run_folder import MANIFEST_FILE, SCORES_FILE
+from tunewise.finished_run import FinishedRun, read_finished_run
+from tunewise.records import Verdict
 
 
 def decide_run(folder: Path, calls_per_month: float | None = None) -> Verdict:
@@ -28,80 +21,15 @@ def decide_run(folder: Path, calls_per_month: float | None = None) -> Verdict:
     `calls_per_month` stands in for what the run was told. Raises `RunFolderError` for a folder that holds no
     finished run, or one whose files do not fit each other.
     """
-    manifest = _parse_manifest(folder / MANIFEST_FILE)
-    try:
-        findings = _FINDINGS.validate_python(manifest["findings"])
-        seconds = _SECONDS.validate_python(manifest["test_seconds"])
-        forced = bool(manifest["spec"]["force"])
-    except (KeyError, TypeError) as error:
-        raise RunFolderError(
-            f"{folder / MANIFEST_FILE} lacks {error}, which verdicts are made of: do `tunewise run` again"
-        ) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"]))
-        raise RunFolderError(f"{folder / MANIFEST_FILE}: {place}: {first['msg']}: run it again") from error
+    run = read_finished_run(folder)
     if calls_per_month is not None:
-        findings = replace(findings, calls_per_month=calls_per_month)
-    runs = _group_by_approach(_parse_scores(folder / SCORES_FILE), seconds, folder)
+        run = replace(run, findings=replace(run.findings, calls_per_month=calls_per_month))
+    return decide_again(run)
+
+
+def decide_again(run: FinishedRun) -> Verdict:
+    """The verdict on what was read. Raises `RunFolderError` where scores and findings do not fit."""
     try:
-        return decide(compare(runs, findings), forced=forced)
+        return decide(compare(run.runs, run.findings), forced=run.forced)
     except ValueError as error:
-        raise RunFolderError(f"{folder}: {SCORES_FILE} and {MANIFEST_FILE} do not fit: {error}") from error
-
-
-_FINDINGS = TypeAdapter(Findings)
-_SECONDS = TypeAdapter(dict[str, float])
-_SCORE = TypeAdapter(Score)
-
-
-def _read(file: Path) -> str:
-    try:
-        return file.read_text("utf-8")
-    except OSError as error:
-        raise RunFolderError(f"{file} cannot be read ({error.strerror}): give a finished run") from error
-    except UnicodeDecodeError as error:
-        raise RunFolderError(f"{file} is no UTF-8 text: run it again") from error
-
-
-def _parse_manifest(file: Path) -> Mapping[str, Any]:
-    text = _read(file)
-    try:
-        manifest = json.loads(text)
-    except ValueError as error:
-        raise RunFolderError(f"{file} is no JSON ({error}): run it again") from error
-    if not isinstance(manifest, Mapping):
-        raise RunFolderError(f"{file} holds no JSON object: run it again")
-    return manifest
-
-
-def _parse_scores(file: Path) -> Iterator[Score]:
-    for number, line in enumerate(_read(file).split("\n"), start=1):
-        if line:
-            try:
-                yield _SCORE.validate_json(line)
-            except ValidationError as error:
-                first = error.errors()[0]
-                place = ".".join(map(str, first["loc"]))
-                raise RunFolderError(f"{file}:{number}: {place} {first['msg']}: run it again") from error
-
-
-def _group_by_approach(
-    scores: Iterator[Score], seconds: Mapping[str, float], folder: Path
-) -> dict[str, ScoredRun]:
-    by_approach: dict[str, list[Score]] = {}
-    for score in scores:
-        by_approach.setdefault(score.approach, []).append(score)
-    strange = sorted(by_approach.keys() ^ seconds.keys())
-    if strange or not by_approach:
-        which = ", ".join(strange) or "no approach"
-        raise RunFolderError(
-            f"{folder / SCORES_FILE} and {MANIFEST_FILE} are not of the same run ({which}): run it again"
-        )
-    examples = {name: sorted(score.example_id for score in own) for name, own in by_approach.items()}
-    first = next(iter(examples))
-    if odd := next((name for name in examples if examples[name] != examples[first]), None):
-        raise RunFolderError(
-            f"{folder / SCORES_FILE}: {odd} and {first} were not asked about the same examples: run it again"
-        )
-    return {name: ScoredRun(tuple(by_approach[name]), seconds[name]) for name in by_approach}
+        raise RunFolderError(f"{run.folder}: scores and manifest do not fit: {error}") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from tunewise.cli.output import local_time, print_fields, print_json, print_tabl
 from tunewise.records import RunRecord
 from tunewise.settings import get_settings
 from tunewise.store.run_folder import is_in_use
+
+if TYPE_CHECKING:
+    from tunewise.comparing import ComparedApproach
 
 app = typer.Typer(help="The runs on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -69,3 +72,40 @@ def show_run(
             "finished": local_time(record.finished_at),
         }
     )
+
+
+@app.command("compare", epilog="Example: tunewise runs compare runs/prices runs/prices-seed-1")
+def compare(
+    first: Annotated[str, typer.Argument(help="A finished run's folder, or the last part of it.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    json: JsonOption = False,
+) -> None:
+    """Show two runs side by side, paired where they share test examples.
+
+    The gain is what SECOND has over FIRST, on the examples that both were tested with, with its 95% interval.
+    """
+    from tunewise.cli.decide import find_run
+    from tunewise.comparing import compare_runs
+
+    comparison = compare_runs(find_run(first), find_run(second))
+    if json:
+        print_json(comparison.to_json())
+        return
+    for label, folder, verdict in zip(
+        ("first", "second"), comparison.folders, comparison.verdicts, strict=True
+    ):
+        typer.echo(f"{label}: {folder}\n  {verdict.headline}")
+    typer.echo(f"\nasked for: {comparison.differences or 'the same'}")
+    typer.echo(f"test examples in both: {comparison.shared_examples}; {comparison.metric} of\n")
+    print_table(
+        ("APPROACH", "FIRST", "SECOND", "GAIN"), [_row(approach) for approach in comparison.approaches]
+    )
+
+
+def _row(approach: ComparedApproach) -> tuple[str, ...]:
+    sides = (f"{side.score:.1%}" if side else "-" for side in (approach.first, approach.second))
+    gain = approach.gain
+    if gain is None:
+        return (approach.name, *sides, "-")
+    by = f"{100 * gain.estimate:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+    return (approach.name, *sides, f"{by} on {approach.shared_examples}")
