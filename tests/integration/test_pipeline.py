@@ -56,7 +56,7 @@ def first(data: Path, settings: Settings, tmp_path_factory: pytest.TempPathFacto
 def test_a_run_leaves_a_verdict_that_its_scores_bear_out(first: tuple[Verdict, Path]) -> None:
     _, out = first
     verdict, scores = read_json(out / "verdict.json"), read_jsonl(out / "scores.jsonl")
-    assert [row["name"] for row in verdict["approaches"]] == list(RunSpec(data=data).approaches)
+    assert [row["name"] for row in verdict["approaches"]] == list(RunSpec(data=PRICES).approaches)
     for row in verdict["approaches"]:
         own = [s for s in scores if s["approach"] == row["name"]]
         assert len(own) == verdict["test_examples"]

@@ -18,6 +18,7 @@ from tunewise.cli import (
     check,
     decide,
     demo,
+    evaluate,
     export,
     models,
     review,
@@ -68,6 +69,7 @@ app.command(epilog=run.EXAMPLE)(run.run)
 app.command(epilog=decide.EXAMPLE)(decide.decide)
 app.command(epilog=train.EXAMPLE)(train.train)
 app.command(epilog=demo.EXAMPLE)(demo.demo)
+app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=tokens.EXAMPLE)(tokens.tokens)
 app.command(epilog=serve.EXAMPLE)(serve.serve)
 app.command(epilog=chat.EXAMPLE)(chat.chat)

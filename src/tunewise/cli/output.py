@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from tunewise.evaluate.stats import PairedGain
 
 
 def print_json(value: Any) -> None:
@@ -32,3 +35,8 @@ def print_fields(fields: dict[str, str]) -> None:
 def local_time(unix_seconds: int | None) -> str:
     """To the minute, in this machine's zone; a dash for what has not happened."""
     return "-" if unix_seconds is None else f"{datetime.fromtimestamp(unix_seconds):%Y-%m-%d %H:%M}"
+
+
+def describe_gain(gain: PairedGain) -> str:
+    """In points, with the 95% interval."""
+    return f"{100 * gain.estimate:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"

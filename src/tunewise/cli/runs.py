@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunewise.cli.output import local_time, print_fields, print_json, print_table
+from tunewise.cli.output import describe_gain, local_time, print_fields, print_json, print_table
 from tunewise.records import RunRecord
 from tunewise.settings import get_settings
 from tunewise.store.run_folder import is_in_use
@@ -107,5 +107,4 @@ def _row(approach: ComparedApproach) -> tuple[str, ...]:
     gain = approach.gain
     if gain is None:
         return (approach.name, *sides, "-")
-    by = f"{100 * gain.estimate:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-    return (approach.name, *sides, f"{by} on {approach.shared_examples}")
+    return (approach.name, *sides, f"{describe_gain(gain)} on {approach.shared_examples}")
