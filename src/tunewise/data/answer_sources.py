@@ -195,6 +195,12 @@ def _content(answer: str) -> Iterator[str]:
         yield from _facts(answer)
 
 
+def content_texts(answer: str) -> list[str]:
+    """What an answer says, without JSON's keys and syntax: its values, or else the answer itself."""
+    value = read_object(answer)
+    return [answer] if value is None else list(_leaves(value))
+
+
 def _leaves(value: Any) -> Iterator[str]:
     """Texts, numbers and booleans of a JSON value; without recursion, as answers may be nested deeply."""
     open_values = [value]
