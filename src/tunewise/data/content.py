@@ -28,6 +28,12 @@ def text_units(text: str) -> Iterator[str]:
         yield _normalise_unit(match[0])
 
 
+def answer_texts(answer: str) -> list[str]:
+    """What an answer says, without JSON's keys and syntax: its values, or else the answer itself."""
+    value = read_object(answer)
+    return [answer] if value is None else list(_leaves(value))
+
+
 def answer_units(answer: str) -> Iterator[str]:
     """Words and numbers of short texts and of a JSON answer's values; numbers and names of longer texts."""
     if _is_json(answer):
