@@ -14,14 +14,12 @@ from tunewise.approaches.rag_training import give_passages
 from tunewise.approaches.rivals import PASSAGES_OF_VARIANTS
 from tunewise.approaches.shown import Shown
 from tunewise.data.split import Split
-from tunewise.decide.measurements import Retrieval
 from tunewise.engines.base import Engine
 from tunewise.evaluate.parity import certify_served
 from tunewise.evaluate.selection import PromptChoice
 from tunewise.models.base import BaseModel
 from tunewise.progress import Progress
 from tunewise.records import Example, ParityCertificate
-from tunewise.retrieval.hits import measure_hits
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings
 from tunewise.train.fine_tune import TrainingSummary, fine_tune, read_trained_tokens
@@ -85,7 +83,7 @@ def _arm_with_passages(
 ) -> Arm:
     passages = shown.passages
     assert passages is not None
-    number = _num_passages(choice)
+    number = num_passages(choice)
     fits = _fits_training(engine, spec.train_spec.max_tokens)
     train = give_passages(split.train, passages, number, fits, spec.seed)
     progress.say(f"{FINE_TUNED_RAG}: {train.describe()}")
@@ -100,16 +98,8 @@ def _arm_with_passages(
     )
 
 
-def measure_retrieval(split: Split, shown: Shown, choice: PromptChoice) -> Retrieval | None:
-    """How often validation answers stand in the passages found for them; None where nothing can be told."""
-    if shown.passages is None:
-        return None
-    hits = measure_hits(shown.passages, split.validation, _num_passages(choice), shown.seed)
-    return Retrieval(hits.hit, hits.random_hit) if hits is not None and hits.is_telling else None
-
-
-def _num_passages(choice: PromptChoice) -> int:
-    """As many as were best for the base."""
+def num_passages(choice: PromptChoice) -> int:
+    """For each input: as many as were best for the base."""
     chosen = choice.setups.get(RAG)
     return chosen.num_passages if chosen else PASSAGES_OF_VARIANTS
 

@@ -15,16 +15,15 @@ from typing import Any
 
 from tunewise import publish
 from tunewise.approaches.floors import all_floors
-from tunewise.approaches.names import CONTROLS, TRAINED, WITH_DOCUMENTS
+from tunewise.approaches.names import CONTROLS, TRAINED
 from tunewise.approaches.prompted import common_instruction
 from tunewise.approaches.rivals import build, list_setups
 from tunewise.approaches.shown import gather
 from tunewise.approaches.wordings import list_wordings
-from tunewise.arms import Arm, certify_arm, list_arms, measure_retrieval, train_arm
+from tunewise.arms import Arm, certify_arm, list_arms, train_arm
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
 from tunewise.decide.compare import compare
-from tunewise.decide.measurements import Disagreement, Findings
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine, open_tuned
 from tunewise.errors import SpecError
@@ -32,6 +31,7 @@ from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
 from tunewise.evaluate.selection import PromptChoice, choose_prompts
+from tunewise.findings import gather_findings
 from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
 from tunewise.records import ParityCertificate, Verdict
@@ -125,20 +125,8 @@ def run(
         trained = tuple(train_and_test(arm) for arm in arms)
         if not runs:
             raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
-        findings = Findings(
-            primary_metric=scoring.primary,
-            unique_examples=len(dataset.examples),
-            floors=tuple(floor.name for floor in floors),
-            best_untrained=choice.best,
-            best_closed_book=choice.best_without(WITH_DOCUMENTS),
-            seed=spec.seed,
-            currency=settings.currency,
-            hourly_price=settings.hourly_price,
-            hourly_price_is_assumed=settings.hourly_price_is_assumed,
-            arms=tuple(model.as_arm() for model in trained if model.name in TRAINED),
-            retrieval=measure_retrieval(split, shown, choice),
-            disagreement=Disagreement(dataset.repeated.disagreement, dataset.repeated.inputs),
-            calls_per_month=spec.calls_per_month,
+        findings = gather_findings(
+            spec, dataset, split, shown, choice, trained, runs, scoring.primary, settings
         )
         verdict = decide(compare(runs, findings), forced=spec.force)
         evidence = publish.Evidence(

@@ -39,7 +39,9 @@ def test_each_trained_model_is_tested_certified_and_kept_apart(tmp_path: Path, s
 
     assert [row.name for row in verdict.approaches] == list(APPROACHES)
     assert decide_run(out) == verdict
-    models = read_json(out / "manifest.json")["models"]
+    manifest = read_json(out / "manifest.json")
+    models = manifest["models"]
+    assert manifest["findings"]["disagreement"] == {"share": 0.0, "duplicate_groups": 0}
     assert models.keys() == {"fine-tuned", "fine-tuned-rag", "from-scratch"}
     records = {name: Registry(settings.registry).model(model) for name, model in models.items()}
     assert len({record.path for record in records.values()}) == 3

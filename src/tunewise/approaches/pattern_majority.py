@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from tunewise.approaches.majority import Majority, commonest
 from tunewise.data.words import input_words
@@ -26,32 +26,30 @@ class PatternMajority:
     def __init__(self) -> None:
         self._overall = Majority()
         self._pattern_words: frozenset[str] = frozenset()
-        self._answers: dict[tuple[str, ...], str] = {}
+        self._answers: dict[str, str] = {}
 
     def prepare(self, train: Sequence[Example]) -> None:
         """Count the training answers of each pattern, and of all of them together."""
         self._overall.prepare(train)
-        prompts = [input_words(example) for example in train]
-        counts = Counter(word for words in prompts for word in set(words))
+        counts = Counter(word for example in train for word in set(input_words(example)))
         self._pattern_words = frozenset(
             word for word, count in counts.items() if count >= MIN_SHARE_OF_PROMPTS * len(train)
         )
-        answers: defaultdict[tuple[str, ...], list[str]] = defaultdict(list)
-        for example, words in zip(train, prompts, strict=True):
-            answers[tuple(self._pattern(words))].append(example.answer)
+        answers: defaultdict[str, list[str]] = defaultdict(list)
+        for example in train:
+            answers[self.pattern(example)].append(example.answer)
         self._answers = {pattern: commonest(of_pattern) for pattern, of_pattern in answers.items()}
 
     def answer(self, example: Example) -> str:
         """The commonest one to its pattern, or of all where the pattern is new."""
-        pattern = tuple(self._pattern(input_words(example)))
-        known = self._answers.get(pattern)
+        known = self._answers.get(self.pattern(example))
         return self._overall.answer(example) if known is None else known
 
-    def _pattern(self, words: Sequence[str]) -> Iterator[str]:
+    def pattern(self, example: Example) -> str:
         """The words that many prompts have; what stands between two of them is one slot, however long."""
-        last = None
-        for word in words:
+        pieces: list[str] = []
+        for word in input_words(example):
             piece = word if word in self._pattern_words else SLOT
-            if piece != SLOT or last != SLOT:
-                yield piece
-            last = piece
+            if piece != SLOT or pieces[-1:] != [SLOT]:
+                pieces.append(piece)
+        return " ".join(pieces)
