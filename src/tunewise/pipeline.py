@@ -38,10 +38,7 @@ from tunewise.records import ParityCertificate, Verdict
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings, get_settings
 from tunewise.store.registry import Registry
-from tunewise.train.fine_tune import (
-    TrainingSummary,
-    remove_checkpoints,
-)
+from tunewise.train.fine_tune import TrainingSummary, remove_checkpoints
 from tunewise.train.rows import check_rows
 
 
@@ -109,7 +106,7 @@ def run(
 
             training = TrainingSummary(**folder.stage(f"train-{arm.name}", train).value)
             remove_checkpoints(arm.folder)
-            record = publish.register_candidate(base, spec, arm.folder, training, settings, registry)
+            record = publish.register_candidate(base, spec, out, arm.folder, training, settings, registry)
             with open_tuned(engine, record, spec.engine, settings) as tuned_engine:
                 parity = ParityCertificate(**folder.stage(f"parity-{arm.name}", lambda: asdict(
                     certify_arm(arm, record.id, tuned_engine)

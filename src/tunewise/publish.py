@@ -125,12 +125,16 @@ def register_candidate(
     base: BaseModel,
     spec: TuneSpec,
     out: Path,
+    folder: Path,
     training: TrainingSummary,
     settings: Settings,
     registry: Registry,
 ) -> ModelRecord:
-    """Give a freshly trained model its id; from here on it can be asked, whatever becomes of it."""
-    path = (out / MODEL_FOLDER).resolve()
+    """Give a model that the run in `out` trained into `folder` its id.
+
+    From here on it can be asked, whatever becomes of it.
+    """
+    path = (folder / MODEL_FOLDER).resolve()
     model_id = tuned_model_id(
         base.name, settings.organization, spec.suffix, str(path), training.weights_sha256
     )

@@ -60,7 +60,7 @@ def tune(
 
         training = TrainingSummary(**folder.stage("train", train).value)
         remove_checkpoints(out)
-        record = publish.register_candidate(base, spec, out, training, settings, registry)
+        record = publish.register_candidate(base, spec, out, out, training, settings, registry)
 
         def certify() -> dict[str, Any]:
             tuned, trained = fine_tuned(record.id), read_trained_tokens(out)

@@ -45,6 +45,7 @@ def test_each_trained_model_is_tested_certified_and_kept_apart(tmp_path: Path, s
     assert models.keys() == {"fine-tuned", "fine-tuned-rag", "from-scratch"}
     records = {name: Registry(settings.registry).model(model) for name, model in models.items()}
     assert len({record.path for record in records.values()}) == 3
+    assert {record.run for record in records.values()} == {str(out.resolve())}
     for name, record in records.items():
         assert record.state == "rejected"
         assert read_json(Path(record.path) / "tunewise.json")["parity"]["passed"], name
