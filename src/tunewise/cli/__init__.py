@@ -13,10 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from tunewise.cli import chat, check, demo, export, models, review, run, runs, serve, tokens, train
+from tunewise.cli.exit_codes import INTERRUPTED
 from tunewise.errors import TunewiseError
-
-INTERRUPTED = 3
-"""Exit code for work that the same command takes up again."""
 
 
 class _Verbs(TyperGroup):

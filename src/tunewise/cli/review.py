@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, read_options
+from tunewise.cli.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -59,18 +60,21 @@ class Command:
 def review(
     data: Data,
     out: Annotated[
-        Path, typer.Option(help="The file to write in the end; decisions are kept beside it until then.")
+        Path,
+        typer.Option(
+            help="The file to write in the end; decisions are kept beside it until then.", metavar="CLEAN"
+        ),
     ],
     code: Annotated[
         list[str] | None,
-        typer.Option(help="A problem to review; can be repeated. Default: contradiction, format-drift."),
+        typer.Option(
+            help="A problem to review; can be repeated. Default: contradiction, format-drift.", metavar="CODE"
+        ),
     ] = None,
     format: Format = None,
     columns: Columns = None,
     encoding: Encoding = None,
-    group_key: Annotated[
-        str | None, typer.Option(help="Field of each row; rows with equal values belong together.")
-    ] = None,
+    group_key: GroupKey = None,
 ) -> None:
     """Decide about doubtful rows of DATA, one question after the other.
 
@@ -110,7 +114,7 @@ def review(
         typer.echo(
             f"{state.num_open} of {len(questions)} questions are open: the same command goes on with them"
         )
-        raise typer.Exit(3)
+        raise typer.Exit(INTERRUPTED)
     typer.echo(write_clean_file(data, out, state.revise, reading).describe())
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from tunewise.data.checks.base import Problem
+from tunewise.data.checks.contradictions import input_of
 from tunewise.data.clean_file import RevisedRow, RowChange, drop_row, excerpts, write_row
 from tunewise.data.row_problems import RowProblem, check_text
 from tunewise.data.source_rows import SourceRow
@@ -66,17 +67,9 @@ def list_questions(problems: Iterable[Problem], examples: Iterable[Example]) -> 
         together: dict[tuple[object, ...], list[Example]] = {}
         for line in problem.lines:
             if line in by_line:
-                together.setdefault(_input_of(by_line[line]), []).append(by_line[line])
+                together.setdefault(input_of(by_line[line]), []).append(by_line[line])
         questions += [Question(problem.code, problem.message, tuple(rows)) for rows in together.values()]
     return questions
-
-
-def _input_of(example: Example) -> tuple[object, ...]:
-    """What it asks, up to case and spacing."""
-    turns = (
-        (turn.role, " ".join(turn.content.split()).casefold(), turn.tool_calls) for turn in example.prompt
-    )
-    return (*turns, example.tools)
 
 
 class Review:

@@ -59,6 +59,12 @@ def test_rows_with_one_input_are_one_question_and_others_stand_alone(review: Rev
     assert [[each.line for each in question.rows] for question in review.questions] == [[1, 3, 4], [3], [5]]
 
 
+def test_inputs_that_a_contradiction_takes_for_one_are_one_question() -> None:
+    rows = [row(1, "How much is it?", "2"), row(2, "how much  is it", "3")]
+    questions = list_questions([Problem("contradiction", "error", (1, 2), "they differ")], rows)
+    assert [[each.line for each in question.rows] for question in questions] == [[1, 2]]
+
+
 def test_lines_that_are_no_examples_are_not_asked_about() -> None:
     assert list_questions([Problem("malformed", "error", (7,), "")], ROWS) == []
 

@@ -76,7 +76,8 @@ _DETECTORS: tuple[tuple[tuple[str, ...], RegexBasedDetector], ...] = (
     (("AKIA", "ASIA", "ABIA", "A3T", "aws", "AWS"), AWSKeyDetector()),
     (("AccountKey=",), AzureStorageKeyDetector()),
     (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), GitHubTokenDetector()),
-    (("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glptt-", "glagent-", "gloas-"), GitLabTokenDetector()),
+    (("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glptt-", "glagent-", "gloas-", "glcbt-",
+      "glimt-", "GR1348941"), GitLabTokenDetector()),
     (("eyJ",), JwtTokenDetector()),
     (("_authToken",), NpmDetector()),
     (("T3BlbkFJ",), OpenAIDetector()),
@@ -158,9 +159,11 @@ class PersonalData(PassageCheck):
 
 
 def _locate_secret(detector: RegexBasedDetector, text: str) -> Span | None:
-    for secret in detector.analyze_string(text):
-        start = text.find(secret)
-        return start, start + len(secret)
+    for pattern in detector.denylist:
+        for match in pattern.finditer(text):
+            # Some detectors look closer, and many yield only a part of what they found.
+            if any(True for _ in detector.analyze_string(match[0])):
+                return match.span()
     return None
 
 

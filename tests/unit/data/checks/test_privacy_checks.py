@@ -32,6 +32,13 @@ def test_a_secret_is_found_in_question_and_answer_and_not_repeated(secret: str) 
     assert secret not in problem.message + (problem.example or "")
 
 
+def test_the_length_that_is_shown_is_that_of_the_whole_secret() -> None:
+    token = "ghp_" + "a1B2" * 9
+    problem = find(Secrets(), data_of([*support_rows(), (f"The ghp of {token}", "Sorry.")]))
+    assert problem is not None
+    assert problem.example == f"ghp_... ({len(token)} characters)"
+
+
 @pytest.mark.parametrize(
     "text",
     [
