@@ -108,6 +108,7 @@ def check(
 def show_report(report: CheckReport, data: Path) -> None:
     """What there is, then what is wrong with it, the worst first."""
     from tunewise.data.checks.base import SEVERITIES
+    from tunewise.data.fixes import FIXABLE_CODES
 
     rows = f"{report.rows} row{'s' * (report.rows != 1)}"
     examples = f"{report.examples} different example{'s' * (report.examples != 1)}"
@@ -119,6 +120,11 @@ def show_report(report: CheckReport, data: Path) -> None:
     for problem in report.problems:
         typer.echo()
         _show_problem(problem)
+    if fixable := [code for code in FIXABLE_CODES if any(code == each.code for each in report.problems)]:
+        typer.echo()
+        print_paragraph(
+            f"--fix --out CLEAN mends where no guess is needed: {', '.join(fixable)}", hanging="  "
+        )
     counts = Counter(problem.severity for problem in report.problems)
     found = [f"{n} {severity}{'s' * (n > 1)}" for severity in SEVERITIES if (n := counts[severity])]
     verdict = "training on this is sound" if report.sound else "mend the errors before training on this"

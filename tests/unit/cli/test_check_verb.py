@@ -29,6 +29,16 @@ def test_sound_examples_are_summed_up_and_exit_0() -> None:
     assert result.stdout.endswith("training on this is sound\n")
 
 
+def test_what_needs_no_guess_is_said_to_be_fixable(tmp_path: Path) -> None:
+    assert (
+        "--fix --out CLEAN mends where no guess is needed: stray-space, exact-duplicate"
+        in run(str(PRICES)).stdout
+    )
+    file = tmp_path / "data.jsonl"
+    file.write_text("".join(f'{{"prompt": "{n} zl", "completion": "PLN"}}\n' for n in range(60)))
+    assert "--fix" not in run(str(file)).stdout
+
+
 def test_an_error_exits_1_and_json_holds_what_the_contract_says(tmp_path: Path) -> None:
     file = tmp_path / "data.jsonl"
     file.write_text("".join(PRICES.read_text("utf-8").splitlines(keepends=True)[:60]) + "{broken\n", "utf-8")
