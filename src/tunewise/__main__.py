@@ -1,4 +1,6 @@
-"""`python -m tunewise` is `tunewise`."""
+"""`python -m tunewise`: the command line where its script is not on the path."""
+
+from __future__ import annotations
 
 from tunewise.cli import main
 

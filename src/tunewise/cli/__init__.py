@@ -28,10 +28,8 @@ from tunewise.cli import (
     tokens,
     train,
 )
+from tunewise.cli.exit_codes import INTERRUPTED
 from tunewise.errors import TunewiseError
-
-INTERRUPTED = 3
-"""Exit code for work that the same command takes up again."""
 
 
 class _Verbs(TyperGroup):

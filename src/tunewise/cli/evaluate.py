@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, read_options
 from tunewise.cli.output import print_json, print_table
 
 if TYPE_CHECKING:
@@ -35,9 +35,7 @@ def evaluate(
     format: Format = None,
     columns: Columns = None,
     encoding: Encoding = None,
-    group_key: Annotated[
-        str | None, typer.Option(help="Field of each row; rows with equal values count as one.")
-    ] = None,
+    group_key: GroupKey = None,
     scores: Annotated[
         Path | None,
         typer.Option(help="A new file for every answer, as scores.jsonl has them."),

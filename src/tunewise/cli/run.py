@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from tunewise.approaches.base import APPROACHES
-from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, Validation, read_options
 
 if TYPE_CHECKING:
     from tunewise.records import Verdict
@@ -29,7 +29,6 @@ CallsPerMonth = Annotated[
     float | None,
     typer.Option(min=1, help="How often the model will be asked. Without it, savings decide nothing."),
 ]
-Validation = Annotated[Path | None, typer.Option(help="Examples to validate on, instead of a part of DATA.")]
 
 
 def run(
@@ -49,10 +48,7 @@ def run(
         str, typer.Option(help="The model to prompt and to tune: embedded, a hub id or a folder.")
     ] = "embedded",
     engine: Engine = "local",
-    group_key: Annotated[
-        str | None,
-        typer.Option(help="Field of each row; rows with equal values stay on one side of the split."),
-    ] = None,
+    group_key: GroupKey = None,
     validation: Validation = None,
     test: Annotated[
         Path | None,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunewise.cli.output import describe_gain, local_time, print_fields, print_json, print_table
+from tunewise.cli.output import Json, describe_gain, local_time, print_fields, print_json, print_table
 from tunewise.records import RunRecord
 from tunewise.settings import get_settings
 from tunewise.store.run_folder import is_in_use
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from tunewise.comparing import ComparedApproach
 
 app = typer.Typer(help="The runs on this machine.", no_args_is_help=True, rich_markup_mode=None)
-
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def as_it_is(run: RunRecord) -> RunRecord:
@@ -29,7 +27,7 @@ def as_it_is(run: RunRecord) -> RunRecord:
 
 
 @app.command("list", epilog="Example: tunewise runs list --json")
-def list_runs(json: JsonOption = False) -> None:
+def list_runs(json: Json = False) -> None:
     """List the runs, newest first."""
     from tunewise.store.registry import Registry
 
@@ -49,7 +47,7 @@ def list_runs(json: JsonOption = False) -> None:
 @app.command("show", epilog="Example: tunewise runs show runs/prices")
 def show_run(
     run: Annotated[str, typer.Argument(help="A run's folder, or the last part of it.")],
-    json: JsonOption = False,
+    json: Json = False,
 ) -> None:
     """Show one run and its verdict in a sentence."""
     from tunewise.store.registry import Registry
@@ -78,7 +76,7 @@ def show_run(
 def compare(
     first: Annotated[str, typer.Argument(help="A finished run's folder, or the last part of it.")],
     second: Annotated[str, typer.Argument(help="Another one.")],
-    json: JsonOption = False,
+    json: Json = False,
 ) -> None:
     """Show two runs side by side, paired where they share test examples.
 

@@ -23,7 +23,7 @@ from tunewise.errors import DataError
 from tunewise.records import Example
 
 # Below this no side could hold more than one or two examples.
-MIN_EXAMPLES = 10
+MIN_TO_SPLIT = 10
 # OpenAI's guidance for a first fine-tune is 50 to 100 examples.
 WORTH_MEASURING = 50
 # The test set should show a difference this large (ten points) ...
@@ -243,10 +243,10 @@ def _ordered(examples: Iterable[Example]) -> tuple[Example, ...]:
 def _shuffled_groups(
     examples: Sequence[Example], seed: int, path: Path | str, sides: Sequence[str]
 ) -> list[list[Example]]:
-    if len(examples) < MIN_EXAMPLES:
+    if len(examples) < MIN_TO_SPLIT:
         raise DataError(
             path,
-            f"{len(examples)} usable examples: at least {MIN_EXAMPLES} are needed to train, choose and test, "
+            f"{len(examples)} usable examples: at least {MIN_TO_SPLIT} are needed to train, choose and test, "
             f"and about {WORTH_MEASURING} to be worth measuring",
         )
     groups: dict[str, list[Example]] = {}
