@@ -21,6 +21,7 @@ from statistics import mean
 
 from rapidfuzz import fuzz, process
 
+from planting.rows import read_templates
 from results_file import Figure, write_results
 from tunewise.data.dataset import read_dataset
 from tunewise.data.duplicates import input_key, normalise
@@ -49,7 +50,8 @@ def main() -> None:
 
 def measure(file: Path) -> list[Figure]:
     rows = [replace(row, group=input_key(row.prompt)) for row in read_dataset(file).examples]
-    templates = read_templates(file, rows)
+    names = read_templates(file)
+    templates = {row.id: names[row.line - 1] for row in rows} if names else {}
     found = [find_planted(rows, templates, seed) for seed in PLANT_SEEDS]
     recall, alarms, clean = (mean(values) for values in zip(*found, strict=True))
     siblings = group_siblings(rows)
@@ -84,15 +86,6 @@ def measure(file: Path) -> list[Figure]:
             )
         )
     return figures
-
-
-def read_templates(file: Path, rows: Sequence[Example]) -> dict[str, str]:
-    """By example id; empty where there is no such file."""
-    groups = file.with_name(f"{file.stem}_groups.txt")
-    if not groups.is_file():
-        return {}
-    names = groups.read_text("utf-8").splitlines()
-    return {row.id: names[row.line - 1] for row in rows}
 
 
 def find_planted(rows: Sequence[Example], templates: dict[str, str], seed: int) -> tuple[float, float, float]:

@@ -38,6 +38,20 @@ def test_a_pair_is_named_by_both_of_its_lines(tmp_path: Path):
     assert all(lines[one - 1] == lines[other - 1] for one, other in planted.lines.values())
 
 
+def test_of_rows_with_one_answer_from_one_template_only_the_first_is_clean(tmp_path: Path):
+    asked = [("pause song", "p"), ("pause track", "p"), ("halt it", "h"), ("next song", "p")]
+    answers = ["pause", "pause", "pause", "next"]
+    rows = [
+        {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]}
+        for (text, _), answer in zip(asked, answers, strict=True)
+    ]
+    path = tmp_path / "calls.jsonl"
+    path.write_text("\n".join(map(write_line, rows)), "utf-8")
+    assert read_clean_rows(path) == rows
+    path.with_name("calls_groups.txt").write_text("\n".join(template for _, template in asked), "utf-8")
+    assert read_clean_rows(path) == [rows[0], rows[2], rows[3]]
+
+
 def test_the_same_seed_plants_the_same(tmp_path: Path):
     folders = [tmp_path / "one", tmp_path / "other"]
     for folder in folders:
