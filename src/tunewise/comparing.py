@@ -82,7 +82,9 @@ def compare_runs(first: Path, second: Path) -> RunComparison:
 
 def _compare_approach(name: str, first: FinishedRun, second: FinishedRun, metric: str) -> ComparedApproach:
     sides = [
-        summarise(name, run.runs[name], metric, run.findings.hourly_price) if name in run.runs else None
+        summarise(name, run.runs[name], metric, run.findings.hourly_price, run.findings.seed)
+        if name in run.runs
+        else None
         for run in (first, second)
     ]
     gain, shared = None, 0
@@ -91,6 +93,12 @@ def _compare_approach(name: str, first: FinishedRun, second: FinishedRun, metric
         compared = compare_pair("second", "first", both, metric, first.findings.seed) if both else None
         gain, shared = compared or (None, 0)
     return ComparedApproach(name, sides[0], sides[1], gain, shared)
+
+
+def _summarise(name: str, run: FinishedRun, metric: str) -> ApproachResult | None:
+    if name not in run.runs:
+        return None
+    return summarise(name, run.runs[name], metric, run.findings.hourly_price, run.findings.seed)
 
 
 def _on_shared_examples(first: ScoredRun, second: ScoredRun, metric: str) -> dict[str, ScoredRun]:

@@ -122,7 +122,8 @@ def evaluate_model(
         examples=len(examples),
         known_lines=known,
         approaches=tuple(
-            summarise(name, run, scoring.primary, settings.hourly_price) for name, run in runs.items()
+            summarise(name, run, scoring.primary, settings.hourly_price, spec.seed)
+            for name, run in runs.items()
         ),
         gains=gains,
         runs=runs,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from statistics import fmean
 
@@ -11,12 +11,11 @@ import numpy as np
 from tunewise.approaches.names import CONTROLS, FINE_TUNED, RAG
 from tunewise.decide.costs import cost, cost_per_1000_calls
 from tunewise.decide.measurements import Findings, KnowingGain, Measurements
+from tunewise.evaluate.metrics.label_sets import SET_METRICS, list_labels
+from tunewise.evaluate.metrics.scoring import FORM, KNOWING
 from tunewise.evaluate.runner import ScoredRun, value_of
-from tunewise.evaluate.stats import PairedGain, paired_gain, score_interval
-from tunewise.records import ApproachResult, SavedPerCall
-
-FORM = "form"
-KNOWING = "knowing"
+from tunewise.evaluate.stats import PairedGain, macro_f1_interval, paired_gain, score_interval
+from tunewise.records import ApproachResult, Estimate, SavedPerCall, Score
 
 
 def compare(runs: Mapping[str, ScoredRun], findings: Findings) -> Measurements:
@@ -37,7 +36,8 @@ def compare(runs: Mapping[str, ScoredRun], findings: Findings) -> Measurements:
         test_examples=len(scores),
         test_groups=len({score.group for score in scores}),
         approaches=tuple(
-            summarise(name, run, findings.primary_metric, findings.hourly_price) for name, run in runs.items()
+            summarise(name, run, findings.primary_metric, findings.hourly_price, findings.seed)
+            for name, run in runs.items()
         ),
         gains=gains,
         knowing=knowing,
@@ -46,11 +46,9 @@ def compare(runs: Mapping[str, ScoredRun], findings: Findings) -> Measurements:
     )
 
 
-def summarise(name: str, run: ScoredRun, metric: str, hourly_price: float) -> ApproachResult:
+def summarise(name: str, run: ScoredRun, metric: str, hourly_price: float, seed: int) -> ApproachResult:
     """One row of the table of rivals. A call costs its share of the machine while all were asked together."""
-    values = [value_of(score, metric) for score in run.scores]
-    defined = [(v, s.group) for v, s in zip(values, run.scores, strict=True) if v is not None]
-    interval = score_interval([v for v, _ in defined], [group for _, group in defined])
+    interval = _interval(run.scores, metric, seed)
     calls = len(run.scores)
     return ApproachResult(
         name=name,
@@ -65,6 +63,15 @@ def summarise(name: str, run: ScoredRun, metric: str, hourly_price: float) -> Ap
     )
 
 
+def _interval(scores: Sequence[Score], metric: str, seed: int) -> Estimate:
+    if metric in SET_METRICS:
+        groups = [score.group for score in scores]
+        return macro_f1_interval(*list_labels(scores), groups, np.random.default_rng(seed))
+    values = [value_of(score, metric) for score in scores]
+    defined = [(v, s.group) for v, s in zip(values, scores, strict=True) if v is not None]
+    return score_interval([v for v, _ in defined], [group for _, group in defined])
+
+
 def compare_pair(
     name: str, rival: str, runs: Mapping[str, ScoredRun], metric: str, seed: int
 ) -> tuple[PairedGain, int] | None:
@@ -73,13 +80,24 @@ def compare_pair(
     None where that is on none. Each comparison draws from the seed anew, so that it is the same whatever else
     is compared.
     """
+    rng = np.random.default_rng(seed)
+    groups = {score.example_id: score.group for score in runs[name].scores}
+    if metric in SET_METRICS:
+        labels = {n: _labels(runs[n].scores) for n in (name, rival)}
+        expected = {score.example_id: score.expected.strip() for score in runs[name].scores}
+        gain = paired_gain(labels[name], labels[rival], groups, rng, "labels", expected)
+        return gain, len(expected)
     first, second = ({s.example_id: value_of(s, metric) for s in runs[n].scores} for n in (name, rival))
     both = {i: (a, b) for i, a in first.items() if a is not None and (b := second.get(i)) is not None}
     if not both:
         return None
-    groups = {score.example_id: score.group for score in runs[name].scores}
     ours, theirs = ({i: pair[side] for i, pair in both.items()} for side in (0, 1))
-    return paired_gain(ours, theirs, groups, np.random.default_rng(seed)), len(both)
+    return paired_gain(ours, theirs, groups, rng), len(both)
+
+
+def _labels(scores: Sequence[Score]) -> dict[str, str | None]:
+    predicted, _ = list_labels(scores)
+    return {score.example_id: label for score, label in zip(scores, predicted, strict=True)}
 
 
 def _pairs(runs: Mapping[str, ScoredRun], findings: Findings) -> Iterator[tuple[str, str]]:

@@ -138,3 +138,37 @@ def test_what_a_tuned_call_saves_is_the_difference_to_the_best_prompt() -> None:
 def test_nothing_is_said_of_a_comparison_that_was_not_made() -> None:
     assert saved_per_call(CALLS, None, 1.0) is None
     assert saved_per_call({"few-shot": CALLS["few-shot"]}, "few-shot", 1.0) is None
+
+
+def labelled(approach: str, accuracy: float, rare_accuracy: float) -> ScoredRun:
+    """Nine in ten are ham, right this often; the others are spam."""
+    dice = random.Random(approach)
+    scores = []
+    for example in range(300):
+        expected = "spam" if example % 10 == 0 else "ham"
+        right = dice.random() < (rare_accuracy if expected == "spam" else accuracy)
+        answer = expected if right else {"spam": "ham", "ham": "spam"}[expected]
+        metrics = {"exact_match": float(right), "macro_f1": float(right)}
+        name = f"e{example}"
+        scores.append(Score(approach, name, name, "answered", answer, expected, metrics, 20, 4, 5.0))
+    return ScoredRun(tuple(scores), seconds=30.0)
+
+
+def test_macro_f1_decides_by_the_answers_together() -> None:
+    runs = {
+        "majority": labelled("majority", 1.0, 0.0),
+        "few-shot": labelled("few-shot", 0.9, 0.2),
+        "fine-tuned": labelled("fine-tuned", 0.98, 0.9),
+    }
+    findings = replace(FINDINGS, primary_metric="macro_f1")
+    m = compare(runs, findings)
+    assert {row.name: row.score for row in m.approaches} == {
+        name: pytest.approx(run.score("macro_f1")) for name, run in runs.items()
+    }
+    for rival in ("majority", "few-shot"):
+        gain = m.gains["fine-tuned"][rival]
+        expected = runs["fine-tuned"].score("macro_f1") - runs[rival].score("macro_f1")
+        assert gain.estimate == pytest.approx(expected)
+        assert 0 < gain.low < gain.estimate < gain.high
+    assert decide(m).recommendation == "fine-tune"
+    assert compare(runs, findings) == m

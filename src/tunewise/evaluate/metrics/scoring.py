@@ -104,11 +104,8 @@ def _check_sense(asked: str, known: Mapping[str, Metric], kind: AnswerKind, trai
         raise SpecError(
             f"unknown metric {asked!r}: choose from {', '.join(METRIC_NAMES)}, or give module.py:function"
         )
-    if asked in SET_METRICS:
-        raise SpecError(
-            f"--metric {asked} cannot decide, as a metric of the whole set has no paired interval here: "
-            "leave it out, and for labels it is reported beside exact_match"
-        )
+    if asked in SET_METRICS and kind != "labels":
+        raise SpecError(f"--metric {asked} is for labels, and answers here are {kind}: leave it out")
     if all(known[asked](example.answer, example) is None for example in train):
         raise SpecError(f"--metric {asked} is undefined for all answers here, which are {kind}: leave it out")
 

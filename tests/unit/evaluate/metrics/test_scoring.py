@@ -59,7 +59,7 @@ def test_the_metric_that_was_asked_for_decides_and_the_others_stay() -> None:
         (LABELLED, "accuracy", "unknown metric 'accuracy': choose from exact_match, .*module.py:function"),
         (LABELLED, "score.py", "unknown metric"),
         (LABELLED, "json_validity", "undefined for all answers here, which are labels"),
-        (LABELLED, "macro_f1", "cannot decide"),
+        (PRICED, "macro_f1", "is for labels, and answers here are JSON"),
     ],
 )
 def test_a_metric_that_makes_no_sense_here_is_refused(
