@@ -10,7 +10,6 @@ import pytest
 from openai import NotFoundError, OpenAI
 
 from tunewise import pipeline
-from tunewise.approaches.base import APPROACHES
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
 from tunewise.deciding import decide_run
@@ -78,7 +77,7 @@ def test_the_duplicate_is_removed_and_the_test_set_is_sealed(first: tuple[Verdic
     purposes = [read["purpose"] for read in manifest["test_reads"]]
     assert purposes.count("test fine-tuned") == 1
     assert set(purposes) == {
-        *(f"test {name}" for name in APPROACHES), "report",
+        *(f"test {name}" for name in RunSpec(data=PRICES).approaches), "patterns of questions", "report",
     }  # fmt: skip
     assert manifest["split"]["train"] + manifest["split"]["validation"] + manifest["split"]["test"] == 80
 

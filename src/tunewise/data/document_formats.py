@@ -34,7 +34,7 @@ def kind_of(path: Path) -> str:
 
 def read_parts(path: Path) -> list[Part]:
     """The file's texts, empty ones among them. Raises `DataError`."""
-    file = DataFile(path)
+    file = DataFile(path, may_be_pdf=True)
     with file.open() as stream:
         try:
             content = stream.read()

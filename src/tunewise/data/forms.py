@@ -271,7 +271,8 @@ def _first_word(text: str) -> str:
 
 
 def _list_values(values: Sequence[str]) -> str:
-    shown = ", ".join(value if len(value) <= 30 else f"{value[:27]}..." for value in values[:4])
+    on_one_line = (" ".join(value.split()) for value in values[:4])
+    shown = ", ".join(value if len(value) <= 30 else f"{value[:27]}..." for value in on_one_line)
     return shown if len(values) <= 4 else f"{shown} and {len(values) - 4} more"
 
 

@@ -25,11 +25,12 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_PDF = b"%PDF-"
 # What is often given in place of the file that was meant.
 _OTHER_KINDS = (
     (b"PK\x03\x04", "is an Excel workbook or a ZIP archive: save the sheet as CSV, or unpack the archive"),
     (b"\xd0\xcf\x11\xe0", "is an old Excel or Word file: save the sheet as CSV"),
-    (b"%PDF-", "is a PDF: give a file with one conversation per line or row"),
+    (_PDF, "is a PDF: give a file with one conversation per line or row"),
     (b"\x89PNG", "is an image: give a file with one conversation per line or row"),
     (b"SQLite format 3\0", "is an SQLite database: export the table as CSV"),
     (b"ARROW1", "is an Arrow file: save it as Parquet"),
@@ -48,6 +49,8 @@ class DataFile:
     path: Path
     asked_encoding: str | None = None
     """What the user says its text is encoded in."""
+    may_be_pdf: bool = False
+    """Whether a PDF is welcome, as among documents."""
 
     @property
     def is_folder(self) -> bool:
@@ -108,7 +111,7 @@ class DataFile:
         magic = file.read(_MAGIC_BYTES)
         file.seek(0)
         for other, what in _OTHER_KINDS:
-            if magic.startswith(other):
+            if magic.startswith(other) and not (other == _PDF and self.may_be_pdf):
                 raise DataError(self.path, what)
         if magic.startswith(_GZIP):
             return cast(BinaryIO, gzip.open(file))
