@@ -151,4 +151,4 @@ def test_every_form_can_be_told_to_a_model():
 
 
 def test_a_form_is_described_on_one_line_whatever_its_labels_hold():
-    assert infer_answer_form(["yes\nsir", "no"] * 20).describe() == "labels (yes sir, no)"
+    assert infer_answer_form(["\nyes", "no"] * 20).describe() == "labels (yes, no)"
