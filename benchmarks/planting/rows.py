@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import html
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ Row = dict[str, Any]
 
 MIN_SIMILARITY = 85
 """Of two inputs that nearly are one: in percent, twice the characters in common over all of both."""
+
+MAX_TEMPLATE_SHARE = 0.05
+"""Of a file's rows: what more of them have in common is where they come from, such as a list of prices."""
 
 
 def read_clean_rows(path: Path) -> list[Row]:
@@ -45,9 +49,14 @@ def read_clean_rows(path: Path) -> list[Row]:
 
 
 def read_templates(path: Path) -> list[str]:
-    """Which template each line was made from, as `NAME_groups.txt` beside the data says; empty without it."""
-    names = path.with_name(f"{path.stem}_groups.txt")
-    return names.read_text("utf-8").splitlines() if names.is_file() else []
+    """Which template each line was made from, as `NAME_groups.txt` beside the data says.
+
+    Empty without that file, and where it names sources instead.
+    """
+    groups = path.with_name(f"{path.stem}_groups.txt")
+    names = groups.read_text("utf-8").splitlines() if groups.is_file() else []
+    largest = max(Counter(names).values(), default=0)
+    return names if largest <= MAX_TEMPLATE_SHARE * len(names) else []
 
 
 def _without_near_copies(rows: Sequence[tuple[str, Row]]) -> Iterator[Row]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from pathlib import Path
 from random import Random
 
@@ -39,17 +40,19 @@ def test_a_pair_is_named_by_both_of_its_lines(tmp_path: Path):
 
 
 def test_of_rows_with_one_answer_from_one_template_only_the_first_is_clean(tmp_path: Path):
-    asked = [("pause song", "p"), ("pause track", "p"), ("halt it", "h"), ("next song", "p")]
-    answers = ["pause", "pause", "pause", "next"]
+    calls = [("pause song", "pause"), ("pause track", "pause"), ("next song", "next"), ("halt it", "pause")]
     rows = [
         {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]}
-        for (text, _), answer in zip(asked, answers, strict=True)
+        for text, answer in [*calls, *((word * 9, word) for word in string.ascii_letters * 2)]
     ]
-    path = tmp_path / "calls.jsonl"
+    path, groups = tmp_path / "calls.jsonl", tmp_path / "calls_groups.txt"
     path.write_text("\n".join(map(write_line, rows)), "utf-8")
+    rows = read_clean_rows(path)
+    others = [str(number) for number in range(len(string.ascii_letters) * 2)]
+    groups.write_text("\n".join(["a", "a", "a", "b", *others]), "utf-8")
+    assert read_clean_rows(path) == [rows[0], *rows[2:]]
+    groups.write_text("\n".join(["a", "a", "a", "b", *("a list" for _ in others)]), "utf-8")
     assert read_clean_rows(path) == rows
-    path.with_name("calls_groups.txt").write_text("\n".join(template for _, template in asked), "utf-8")
-    assert read_clean_rows(path) == [rows[0], rows[2], rows[3]]
 
 
 def test_the_same_seed_plants_the_same(tmp_path: Path):

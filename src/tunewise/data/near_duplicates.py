@@ -81,14 +81,12 @@ class _Edit:
 
 
 class _Rows:
-    """The examples as words and numbers, and what is asked about two of them.
-
-    Symbols are left out: they come with a number ("$5"), and `<` and `>` make no two rows alike.
-    """
+    """The examples as words, and what is asked about two of them."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        self.examples = examples
-        self.words = [[word for word in input_words(row) if word[0].isalnum()] for row in examples]
+        self.inputs = [input_words(example) for example in examples]
+        # A symbol comes with a number ("$5"), and `<` and `>` make no two rows alike.
+        self.words = [_without_symbols(words) for words in self.inputs]
         self.answers = [" ".join(example.answer.casefold().split()) for example in examples]
         self.answers_tell = len(set(self.answers)) > TELLING_ANSWERS * len(examples)
         self.row_counts = Counter(word for words in self.words for word in set(words))
@@ -124,15 +122,22 @@ class _Rows:
         """What it takes to make the one input of the other; None where that is no small edit."""
         if self.answers[a] != self.answers[b]:
             return None
-        one, other = sorted((self.words[a], self.words[b]), key=len)
-        if one == other:
-            return self._same_words(a, b)
-        if len(one) == len(other) > 2 and sorted(one) == sorted(other):
+        a, b = sorted((a, b), key=lambda row: len(self.words[row]))
+        one, other = self.words[a], self.words[b]
+        if len(one) == len(other) > 2 and one != other and sorted(one) == sorted(other):
             return _Edit("the same words in another order", certain=True, slight=True)
-        start, end = _common_ends(one, other)
-        removed, added = one[start : len(one) - end], other[start : len(other) - end]
-        if (start or end) and max(len(removed), len(added)) == 1:
-            return self._one_word(removed, added, _place(other, start, end))
+        start, end = _common_ends(self.inputs[a], self.inputs[b])
+        before, after = self.inputs[b][:start][-1:], self.inputs[b][len(self.inputs[b]) - end :][:1]
+        place = ("".join(before), "_" + "".join(after))
+        removed, added = (
+            _without_symbols(words[start : len(words) - end]) for words in (self.inputs[a], self.inputs[b])
+        )
+        if removed == added:
+            same = self.inputs[a] == self.inputs[b]
+            what = "case, spacing or punctuation" if same else "symbols"
+            return _Edit(f"only {what} differ", place, certain=same, slight=True)
+        if len(other) > 1 and max(len(removed), len(added)) == 1:
+            return self._one_word("".join(removed), "".join(added), place)
         if len(one) >= LONG:
             shared, either = (
                 len(f(set(_bigrams(one)), set(_bigrams(other)))) for f in (set.__and__, set.__or__)
@@ -141,16 +146,10 @@ class _Rows:
                 return _Edit("a few words differ", certain=True)
         return None
 
-    def _same_words(self, a: int, b: int) -> _Edit:
-        one, other = (input_words(self.examples[i]) for i in (a, b))
-        if one == other:
-            return _Edit("only case, spacing or punctuation differ", certain=True, slight=True)
-        return _Edit("only symbols differ", _place(other, *_common_ends(one, other)), slight=True)
-
-    def _one_word(self, removed: Sequence[str], added: Sequence[str], place: tuple[str, str]) -> _Edit:
-        x, y = "".join(removed), "".join(added)
+    def _one_word(self, x: str, y: str, place: tuple[str, str]) -> _Edit:
+        """`y` in the place of `x`, of which either may be empty."""
         text = f"{x!r} stands for {y!r}" if x else f"{y!r} is added"
-        numbers = [word[0].isdigit() for word in (*removed, *added)]
+        numbers = [word[0].isdigit() for word in (x, y) if word]
         # Another number has another answer, or else the answer does not depend on it.
         if all(numbers) and self.answers_tell:
             return _Edit(text, certain=True)
@@ -176,9 +175,8 @@ def _common_ends(one: Sequence[str], other: Sequence[str]) -> tuple[int, int]:
     return start, end
 
 
-def _place(words: Sequence[str], start: int, end: int) -> tuple[str, str]:
-    """The words before and after what lies between the first `start` and the last `end`."""
-    return words[start - 1] if start else "", f"_{words[-end]}" if end else "_"
+def _without_symbols(words: Sequence[str]) -> list[str]:
+    return [word for word in words if word[0].isalnum()]
 
 
 def _bigrams(words: Sequence[str]) -> Iterator[tuple[str, str]]:
