@@ -5,7 +5,7 @@ or swapped with the next, a typing error, case, punctuation, a digit), over thre
 named without having been planted, or copied; *on clean rows* leaves out those that have a twin in the data
 itself: the same answer and, where `NAME_groups.txt` beside the data says which row came from which template,
 the same template, or else nine of ten letters and digits in common. *Leaked* is the share of test rows
-whose template is trained on, over ten seeds; the peer is a split that keeps nothing but equal inputs together.
+whose template is trained on, over ten seeds; the peer is a split that keeps only equal inputs together.
 """
 
 from __future__ import annotations
