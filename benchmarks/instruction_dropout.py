@@ -18,7 +18,7 @@ from tunewise.approaches.prompted import Prompted, common_instruction
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import Split, split_examples
 from tunewise.engines import open_engine
-from tunewise.evaluate.metrics import PRIMARY_METRIC, infer_form
+from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.runner import choose_decoding, run_approach
 from tunewise.models.base import BaseModel, find_base
 from tunewise.progress import SilentProgress
@@ -38,12 +38,10 @@ def scores(base: BaseModel, split: Split, share: float, seed: int) -> tuple[floa
         fine_tune(base, split.train, split.validation, spec, Path(folder), PRICES, SilentProgress())
         with closing(open_engine(base)) as engine:
             engine.load(TUNED, Path(folder) / MODEL_FOLDER)
-            decoding = choose_decoding(
-                engine, infer_form(example.answer for example in split.train), split.train
-            )
+            decoding = choose_decoding(engine, choose_scoring(split.train), split.train)
             test = split.test.read(f"instruction share {share}")
             without, under = (
-                run_approach(approach, test, engine, decoding, SilentProgress()).mean(PRIMARY_METRIC)
+                run_approach(approach, test, engine, decoding, SilentProgress()).mean("exact_match")
                 for approach in (Prompted("without", TUNED), Prompted("with", TUNED, instruction))
             )
     return without, under

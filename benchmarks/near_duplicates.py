@@ -4,8 +4,8 @@ Planted: a twentieth of the rows again, with the same answer and one edit each (
 or swapped with the next, a typing error, case, punctuation, a digit), over three seeds. *Alarms* are rows
 named without having been planted, or copied; *on clean rows* leaves out those that have a twin in the data
 itself: the same answer and, where `NAME_groups.txt` beside the data says which row came from which template,
-the same template, or else nine of ten letters in common. *Leaked* is the share of test rows whose template
-is trained on, over ten seeds; the peer is a split that keeps nothing but equal inputs together.
+the same template, or else nine of ten letters and digits in common. *Leaked* is the share of test rows
+whose template is trained on, over ten seeds; the peer is a split that keeps only equal inputs together.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from statistics import mean
 
 from rapidfuzz import fuzz, process
 
+from planting.rows import read_templates
 from results_file import Figure, write_results
 from tunewise.data.dataset import read_dataset
 from tunewise.data.duplicates import input_key, normalise
@@ -49,7 +50,8 @@ def main() -> None:
 
 def measure(file: Path) -> list[Figure]:
     rows = [replace(row, group=input_key(row.prompt)) for row in read_dataset(file).examples]
-    templates = read_templates(file, rows)
+    names = read_templates(file)
+    templates = {row.id: names[row.line - 1] for row in rows} if names else {}
     found = [find_planted(rows, templates, seed) for seed in PLANT_SEEDS]
     recall, alarms, clean = (mean(values) for values in zip(*found, strict=True))
     siblings = group_siblings(rows)
@@ -59,7 +61,7 @@ def measure(file: Path) -> list[Figure]:
         Figure(
             f"{file.stem}: planted near duplicates that are found",
             *(round(recall, 3), "of 1", None, None, LEAST_RECALL, recall >= LEAST_RECALL),
-            "edits that rows of this file make all the time, and words that are all a row says",
+            "places at which rows of this file differ all the time, and words that are all a row says",
         ),
         Figure(
             f"{file.stem}: alarms on clean rows",
@@ -84,15 +86,6 @@ def measure(file: Path) -> list[Figure]:
             )
         )
     return figures
-
-
-def read_templates(file: Path, rows: Sequence[Example]) -> dict[str, str]:
-    """By example id; empty where there is no such file."""
-    groups = file.with_name(f"{file.stem}_groups.txt")
-    if not groups.is_file():
-        return {}
-    names = groups.read_text("utf-8").splitlines()
-    return {row.id: names[row.line - 1] for row in rows}
 
 
 def find_planted(rows: Sequence[Example], templates: dict[str, str], seed: int) -> tuple[float, float, float]:
@@ -169,7 +162,10 @@ def twin_positions(rows: Sequence[Example], templates: dict[str, str]) -> set[in
             counts = Counter(templates[rows[position].id] for position in positions)
             twins |= {position for position in positions if counts[templates[rows[position].id]] > 1}
             continue
-        texts = [normalise(rows[position].turns[-1].content) for position in positions]
+        texts = [
+            "".join(filter(str.isalnum, normalise(rows[position].turns[-1].content)))
+            for position in positions
+        ]
         alike = process.cdist(texts, texts, scorer=fuzz.ratio, score_cutoff=TWIN)
         twins |= {
             position for position, scores in zip(positions, alike, strict=True) if (scores > 0).sum() > 1

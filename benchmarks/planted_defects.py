@@ -2,8 +2,8 @@
 
 Of every kind, 50 rows of each given file are made defective, in files of which at most 15% are. A row counts
 as clean if nothing was planted in it, so what is wrong with real data by themselves counts as a false alarm;
-only rows with HTML entities, space around turns, or an earlier row's input (or nearly that, and its answer)
-are left out. Defects of a file as a whole are planted in small files.
+only rows with HTML entities, space around turns, or an earlier row's input (or its answer and nearly its
+input or, where known, its template) are left out. Defects of a file as a whole are planted in small files.
 """
 
 from __future__ import annotations

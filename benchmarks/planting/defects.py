@@ -121,7 +121,8 @@ def rare_label(row: Row, rng: Random) -> Row | None:
     if not label.isalpha():
         return None
     at = rng.randrange(1, len(label))
-    letters = "".join(rng.choices(string.ascii_lowercase, k=2))
+    # So many that no two of 50 rows come to misspell a label alike, which would make it one of two rows.
+    letters = "".join(rng.choices(string.ascii_lowercase, k=3))
     return with_answer(
         row, rng.choice((label[:at] + letters + label[at:], f"{letters}{rng.choice(_WORDS)}{letters}"))
     )

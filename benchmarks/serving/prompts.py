@@ -12,7 +12,7 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from serving.worker import Prompt
-from tunewise.approaches.prompted import common_instruction, few_shot
+from tunewise.approaches.prompted import Prompted, common_instruction
 from tunewise.chat.template import ChatTemplate
 from tunewise.data.dataset import read_dataset
 from tunewise.models.base import BaseModel
@@ -53,7 +53,7 @@ class Prompts:
 
     def with_shots(self, number: int, num_shots: int) -> list[Prompt]:
         """Inputs after the same instruction and the same shots."""
-        asker = few_shot("", self._instruction, self._draw(num_shots))
+        asker = Prompted("few-shot", "", self._instruction, self._draw(num_shots))
         return [self._prompt(asker.messages(example)) for example in self._draw(number)]
 
     def _draw(self, number: int) -> list[Example]:

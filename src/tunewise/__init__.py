@@ -18,7 +18,11 @@ if TYPE_CHECKING:
     from tunewise.checking import CheckReport as CheckReport
     from tunewise.checking import CheckSpec as CheckSpec
     from tunewise.checking import check as check
+    from tunewise.deciding import decide_run as decide_run
     from tunewise.errors import TunewiseError as TunewiseError
+    from tunewise.evaluating import Evaluation as Evaluation
+    from tunewise.evaluating import EvaluationSpec as EvaluationSpec
+    from tunewise.evaluating import evaluate_model as evaluate_model
     from tunewise.pipeline import run as run
     from tunewise.records import Verdict as Verdict
     from tunewise.run_spec import RunSpec as RunSpec
@@ -29,24 +33,32 @@ if TYPE_CHECKING:
 _HOMES = {
     "CheckReport": "tunewise.checking",
     "CheckSpec": "tunewise.checking",
+    "Evaluation": "tunewise.evaluating",
+    "EvaluationSpec": "tunewise.evaluating",
     "RunSpec": "tunewise.run_spec",
     "TrainSpec": "tunewise.train.spec",
     "TuneSpec": "tunewise.run_spec",
     "TunewiseError": "tunewise.errors",
     "Verdict": "tunewise.records",
     "check": "tunewise.checking",
+    "decide_run": "tunewise.deciding",
+    "evaluate_model": "tunewise.evaluating",
     "run": "tunewise.pipeline",
     "tune": "tunewise.training",
 }
 __all__ = [
     "CheckReport",
     "CheckSpec",
+    "Evaluation",
+    "EvaluationSpec",
     "RunSpec",
     "TrainSpec",
     "TuneSpec",
     "TunewiseError",
     "Verdict",
     "check",
+    "decide_run",
+    "evaluate_model",
     "run",
     "tune",
 ]

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tunewise.data.answer_sources import AnswerSources, find_answer_sources
 from tunewise.data.checks import ALL_CHECKS
-from tunewise.data.checks.base import CheckedData, Problem
+from tunewise.data.checks.base import SEVERITIES, CheckedData, Problem
 from tunewise.data.checks.labels import describe_answers
 from tunewise.data.documents import read_documents
 from tunewise.data.reading import Reading
@@ -21,8 +21,6 @@ from tunewise.progress import Progress, SilentProgress
 from tunewise.records import Example
 from tunewise.settings import Settings, get_settings
 from tunewise.train.spec import TrainSpec
-
-_SEVERITIES = ("error", "warning", "note")
 
 
 class CheckSpec(BaseModel):
@@ -90,7 +88,11 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
     settings = settings or get_settings()
     with progress.task("reading", 1) as task:
         scan = scan_examples(spec.data, spec.group_key, spec.reading)
-        documents = read_documents(spec.docs) if spec.docs else ()
+        documents: tuple[str, ...] = ()
+        if spec.docs:
+            read = read_documents(spec.docs)
+            progress.say(read.describe())
+            documents = read.texts
         data = CheckedData(
             spec.data,
             scan.examples,
@@ -111,7 +113,7 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
         for each in ALL_CHECKS:
             problems += each.find(data)
             task.advance(note=f"{len(problems)} found")
-    problems.sort(key=lambda problem: (_SEVERITIES.index(problem.severity), -problem.count))
+    problems.sort(key=lambda problem: (SEVERITIES.index(problem.severity), -problem.count))
     return CheckReport(
         scan.num_rows,
         len({example.id for example in scan.examples}),

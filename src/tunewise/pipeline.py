@@ -15,29 +15,30 @@ from typing import Any
 
 from tunewise import publish
 from tunewise.approaches.floors import all_floors
-from tunewise.approaches.prompted import fine_tuned
+from tunewise.approaches.names import CONTROLS, TRAINED
+from tunewise.approaches.prompted import common_instruction
+from tunewise.approaches.rivals import build, list_setups
+from tunewise.approaches.shown import gather
+from tunewise.approaches.wordings import list_wordings
+from tunewise.arms import Arm, certify_arm, list_arms, train_arm
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
-from tunewise.decide.compare import TUNED, compare
+from tunewise.decide.compare import compare
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine, open_tuned
 from tunewise.errors import SpecError
-from tunewise.evaluate.metrics import PRIMARY_METRIC, infer_form
-from tunewise.evaluate.parity import certify_served, describe
+from tunewise.evaluate.metrics.scoring import choose_scoring
+from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
-from tunewise.evaluate.selection import PromptChoice, choose_prompts, prompted_rivals
+from tunewise.evaluate.selection import PromptChoice, choose_prompts
+from tunewise.findings import gather_findings
 from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
 from tunewise.records import ParityCertificate, Verdict
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings, get_settings
 from tunewise.store.registry import Registry
-from tunewise.train.fine_tune import (
-    TrainingSummary,
-    fine_tune,
-    read_trained_tokens,
-    remove_checkpoints,
-)
+from tunewise.train.fine_tune import TrainingSummary, remove_checkpoints
 from tunewise.train.rows import check_rows
 
 
@@ -57,81 +58,76 @@ def run(
     progress.say(dataset.describe())
     split = split_examples(dataset.examples, spec.seed, path=spec.data, given=dataset.given_examples)
     progress.say(split.describe())
+    scoring = choose_scoring(split.train, spec.metric)
+    progress.say(scoring.describe())
 
     progress.say(f"base model: {spec.base} (made ready once per machine, which takes up to a minute)")
     base = find_base(spec.base, settings)
     base_sha256 = sha256_of_base(base.folder)
     with publish.open_run(out, spec, dataset, base_sha256, registry) as folder, ExitStack() as opened:
         split.test.on_read = lambda read: folder.log_test_read(read.purpose, read.at)
-        form = infer_form(example.answer for example in split.train)
-        if TUNED in spec.approaches:
+        if {*TRAINED, *CONTROLS}.intersection(spec.approaches):
             check_rows(base, split.train, split.validation, spec.train_spec, spec.data)
         engine = opened.enter_context(closing(open_engine(base, name=spec.engine, settings=settings)))
-        decoding = choose_decoding(engine, form, split.train)
+        decoding = choose_decoding(engine, scoring, split.train)
 
         def test(name: str, ask: Any) -> ScoredRun:
             result = folder.stage(f"test-{name}", lambda: ask(split.test.read(f"test {name}")).to_json())
             scored = ScoredRun.from_json(result.value)
-            progress.say(f"  {name}: {scored.mean(PRIMARY_METRIC):.1%} right")
+            progress.say(f"  {name}: {scoring.primary} {scored.score(scoring.primary):.1%}")
             return scored
 
         runs: dict[str, ScoredRun] = {}
         floors = [floor for floor in all_floors() if floor.name in spec.approaches]
         for floor in floors:
             floor.prepare(split.train)
-            runs[floor.name] = test(floor.name, lambda examples, f=floor: run_floor(f, examples, form))
+            runs[floor.name] = test(floor.name, lambda examples, f=floor: run_floor(f, examples, scoring))
 
-        choice = PromptChoice(**folder.stage("choose-prompts", lambda: asdict(choose_prompts(
-            spec.approaches, split.train, split.validation, spec.instructions,
-            engine, decoding, PRIMARY_METRIC, spec.seed, progress,
-        ))).value)  # fmt: skip
-        if "instructed" in spec.approaches and choice.instruction is None:
-            progress.say("  instructed: left out, as neither the data nor --instructions has an instruction")
-        for rival in prompted_rivals(spec.approaches, choice, split.train, engine.base_id, spec.seed):
+        instruction = spec.instructions or common_instruction(split.train)
+        shown = gather(
+            spec.approaches, split.train, spec.docs, engine, decoding.max_tokens, spec.seed,
+            settings.cache / "vectors", progress,
+        )  # fmt: skip
+        setups = list_setups(spec.approaches, list_wordings(split.train, instruction))
+        choice = PromptChoice.from_json(folder.stage("choose-prompts", lambda: choose_prompts(
+            setups, shown, split.validation, engine, decoding, scoring.primary, progress
+        ).to_json()).value)  # fmt: skip
+        progress.say(choice.describe())
+        for setup in choice.setups.values():
+            rival = build(setup, shown)
             runs[rival.name] = test(
                 rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
             )
 
-        if not runs and TUNED not in spec.approaches:
+        def train_and_test(arm: Arm) -> publish.TrainedModel:
+            def train() -> dict[str, Any]:
+                engine.rest()  # Training takes the whole machine.
+                return asdict(train_arm(arm, base, spec.data, instruction, settings, progress))
+
+            training = TrainingSummary(**folder.stage(f"train-{arm.name}", train).value)
+            remove_checkpoints(arm.folder)
+            record = publish.register_candidate(base, spec, out, arm.folder, training, settings, registry)
+            with open_tuned(engine, record, spec.engine, settings) as tuned_engine:
+                parity = ParityCertificate(**folder.stage(f"parity-{arm.name}", lambda: asdict(
+                    certify_arm(arm, record.id, tuned_engine)
+                )).value)  # fmt: skip
+                progress.say(describe(parity))
+                tuned = arm.ask(record.id)
+                runs[arm.name] = test(
+                    arm.name, lambda examples: run_approach(tuned, examples, tuned_engine, decoding, progress)
+                )
+            return publish.TrainedModel(arm.name, record, training, parity)
+
+        arms = list_arms(spec, split, shown, choice, engine, out, progress)
+        trained = tuple(train_and_test(arm) for arm in arms)
+        if not runs:
             raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
-
-        def train() -> dict[str, Any]:
-            engine.rest()  # Training takes the whole machine.
-            return asdict(fine_tune(
-                base, split.train, split.validation, spec.train_spec, out, spec.data, progress,
-                choice.instruction, settings=settings,
-            ))  # fmt: skip
-
-        training, record, parity = None, None, None
-        if TUNED in spec.approaches:
-            training = TrainingSummary(**folder.stage("train", train).value)
-            remove_checkpoints(out)
-            record = publish.register_candidate(base, spec, out, training, settings, registry)
-            tuned_engine = opened.enter_context(open_tuned(engine, record, spec.engine, settings))
-            tuned = fine_tuned(record.id)
-            parity = ParityCertificate(**folder.stage("parity", lambda: asdict(certify_served(
-                tuned_engine, tuned, split.validation, read_trained_tokens(out)
-            ))).value)  # fmt: skip
-            progress.say(describe(parity))
-            runs[TUNED] = test(
-                TUNED, lambda examples: run_approach(tuned, examples, tuned_engine, decoding, progress)
-            )
-
-        measurements = compare(
-            runs,
-            [floor.name for floor in floors],
-            choice.best,
-            len(dataset.examples),
-            PRIMARY_METRIC,
-            settings,
-            spec.seed,
-            model=record.id if record else None,
-            parity=parity,
-            training_seconds=training.seconds if training else 0.0,
+        findings = gather_findings(
+            spec, dataset, split, shown, choice, trained, runs, scoring.primary, settings
         )
-        verdict = decide(measurements, forced=spec.force)
+        verdict = decide(compare(runs, findings), forced=spec.force)
         evidence = publish.Evidence(
-            spec, dataset, split, base, base_sha256, decoding, choice, training, parity, runs
+            spec, dataset, split, base, base_sha256, decoding, choice, trained, runs, findings
         )
-        publish.publish(folder, evidence, verdict, record, settings, registry)
+        publish.publish(folder, evidence, verdict, settings, registry)
     return verdict

@@ -12,27 +12,43 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from tunewise.data.dataset import Dataset
+from tunewise.data.dataset import Dataset, sha256_of_data
 from tunewise.data.split import Split, TrainingSplit
 from tunewise.decide.compare import saved_per_call
-from tunewise.decide.reasons import NOT_PARITY
+from tunewise.decide.guards import NOT_PARITY
+from tunewise.decide.measurements import Findings, TrainedArm
 from tunewise.errors import TunewiseError
 from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import Decoding, ScoredRun
 from tunewise.evaluate.selection import PromptChoice
 from tunewise.models.base import BaseModel, sha256_of_base
 from tunewise.models.ids import tuned_model_id
-from tunewise.records import Example, ModelRecord, ParityCertificate, RunRecord, Verdict
+from tunewise.records import TRAINS, Example, ModelRecord, ParityCertificate, RunRecord, Verdict
 from tunewise.report.html import render_report
 from tunewise.report.model_card import render_model_card
 from tunewise.run_spec import RunSpec, TuneSpec
 from tunewise.settings import Settings
 from tunewise.store.files import write_json, write_jsonl, write_text
 from tunewise.store.registry import Registry
-from tunewise.store.run_folder import RunFolder
+from tunewise.store.run_folder import MANIFEST_FILE, SCORES_FILE, RunFolder
 from tunewise.train.fine_tune import MODEL_FOLDER, TrainingSummary
 
 _RECORDED_VERSIONS = ("tunewise", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy")
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedModel:
+    """One of the models that a run trained."""
+
+    name: str
+    """Of the approach."""
+    record: ModelRecord
+    training: TrainingSummary
+    parity: ParityCertificate
+
+    def as_arm(self) -> TrainedArm:
+        """What a verdict looks at."""
+        return TrainedArm(self.name, self.record.id, self.training.seconds, self.parity)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,13 +62,13 @@ class Evidence:
     base_sha256: str
     decoding: Decoding
     choice: PromptChoice
-    training: TrainingSummary | None
-    parity: ParityCertificate | None
+    trained: tuple[TrainedModel, ...]
     runs: Mapping[str, ScoredRun]
+    findings: Findings
 
 
 @dataclass(frozen=True, slots=True)
-class TunedModel:
+class TrainingEvidence:
     """What a training alone found out."""
 
     spec: TuneSpec
@@ -73,16 +89,17 @@ def open_run(
     What identifies a run is what decides its numbers: the same spec, data and base resume it.
     """
     identity = {
-        **spec.model_dump(mode="json", exclude={"force", "training", "reading"}),
+        **spec.model_dump(mode="json", exclude={"force", "calls_per_month", "training", "reading"}),
         **spec.reading.model_dump(mode="json"),
         "data": dataset.sha256,
         **{side: given.sha256 for side, given in dataset.given.items()},
+        **{name: sha256_of_data(path) for name, path in spec.other_files.items()},
         "base_sha256": base_sha256,
         **spec.training.identity(),
         "start_sha256": sha256_of_base(spec.training.start) if spec.training.start else None,
         "tunewise": version("tunewise"),
     }
-    files = {"data": spec.data} | spec.given_sides
+    files = {"data": spec.data} | spec.given_sides | spec.other_files
     names = {name: f"what {file} holds" for name, file in files.items()}
     with RunFolder(out, identity, names) as folder:
         record = RunRecord(str(out), str(spec.data), spec.base, spec.seed, "running", int(time.time()))
@@ -108,12 +125,16 @@ def register_candidate(
     base: BaseModel,
     spec: TuneSpec,
     out: Path,
+    folder: Path,
     training: TrainingSummary,
     settings: Settings,
     registry: Registry,
 ) -> ModelRecord:
-    """Give a freshly trained model its id; from here on it can be asked, whatever becomes of it."""
-    path = (out / MODEL_FOLDER).resolve()
+    """Give a model that the run in `out` trained into `folder` its id.
+
+    From here on it can be asked, whatever becomes of it.
+    """
+    path = (folder / MODEL_FOLDER).resolve()
     model_id = tuned_model_id(
         base.name, settings.organization, spec.suffix, str(path), training.weights_sha256
     )
@@ -134,21 +155,19 @@ def publish(
     folder: RunFolder,
     evidence: Evidence,
     verdict: Verdict,
-    record: ModelRecord | None,
     settings: Settings,
     registry: Registry,
 ) -> None:
-    """Write the run's files, `verdict.json` last, and tell the registry how it ended."""
+    """Write the models' files and the run's, `verdict.json` last, and tell the registry how it ended."""
     test = evidence.split.test.read("report")
     manifest = build_manifest(evidence, folder, settings)
-    write_run_files(folder.path, verdict, evidence.runs, manifest, test)
-    if record is not None:
-        record = judge(record, verdict)
-        write_json(
-            Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **manifest}
-        )
-        write_text(Path(record.path) / "README.md", render_model_card(record, verdict, manifest))
+    for model in evidence.trained:
+        record, own = judge(model.record, verdict), manifest | _trained(model)
+        write_json(Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **own})
+        write_text(Path(record.path) / "README.md", render_model_card(record, verdict, own))
         registry.add_model(record)
+    named = next((model for model in evidence.trained if model.record.id == verdict.model), None)
+    write_run_files(folder.path, verdict, evidence.runs, manifest | _trained(named), test)
     run = registry.run(str(folder.path))
     registry.update_run(
         replace(
@@ -169,11 +188,11 @@ def judge(record: ModelRecord, verdict: Verdict) -> ModelRecord:
     """
     broken = (reason.text for reason in verdict.reasons if reason.code == NOT_PARITY)
     reason = next(broken, verdict.reasons[0].text)
-    if verdict.deployed and verdict.recommendation != "fine-tune":
+    if verdict.deployed and verdict.recommendation not in TRAINS:
         reason = f"deployed by --force, although: {reason}"
     return replace(
         record,
-        state="deployed" if verdict.deployed else "rejected",
+        state="deployed" if verdict.deployed and verdict.model == record.id else "rejected",
         state_reason=reason,
         metrics={row.name: row.score for row in verdict.approaches},
     )
@@ -189,15 +208,15 @@ def write_run_files(
     """`scores.jsonl`, `manifest.json`, `report.html` and last `verdict.json`, each whole or not at all."""
     scores = [score for run in runs.values() for score in run.scores]
     inputs = {example.id: "\n".join(turn.content for turn in example.turns) for example in test}
-    write_jsonl(folder / "scores.jsonl", (asdict(score) for score in scores))
-    write_json(folder / "manifest.json", manifest)
+    write_jsonl(folder / SCORES_FILE, (asdict(score) for score in scores))
+    write_json(folder / MANIFEST_FILE, manifest)
     write_text(folder / "report.html", render_report(verdict, scores, manifest, inputs))
     write_json(folder / "verdict.json", asdict(verdict))
 
 
 def publish_training(
     folder: RunFolder,
-    tuned: TunedModel,
+    tuned: TrainingEvidence,
     record: ModelRecord,
     settings: Settings,
     registry: Registry,
@@ -206,7 +225,7 @@ def publish_training(
 
     The model stays a candidate, or is rejected where what is served is not what was trained.
     """
-    manifest = _origin(tuned, folder, settings)
+    manifest = _origin(tuned, folder, settings) | _trained(tuned)
     reason = "trained; `tunewise run` says whether it beats a prompt"
     if not tuned.parity.passed:
         reason = f"not served as it was trained: {describe(tuned.parity)}"
@@ -216,7 +235,7 @@ def publish_training(
         state_reason=reason,
         metrics={"validation_loss": tuned.training.validation_loss},
     )
-    write_json(folder.path / "manifest.json", manifest)
+    write_json(folder.path / MANIFEST_FILE, manifest)
     write_json(Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **manifest})
     registry.add_model(record)
     run = registry.run(str(folder.path))
@@ -238,14 +257,26 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
         "detectable_difference": split.detectable_difference,
     }
     return manifest | {
-        "decoding": asdict(evidence.decoding),
+        "decoding": {"max_tokens": evidence.decoding.max_tokens},
+        "metrics": list(evidence.decoding.scoring.metrics),
         "prompting": asdict(evidence.choice),
         "saved_per_call": asdict(saved) if saved else None,
         "test_reads": folder.test_reads(),
+        # With scores.jsonl, all that `tunewise decide` needs.
+        "findings": asdict(evidence.findings),
+        "models": {model.name: model.record.id for model in evidence.trained},
+        "test_seconds": {name: run.seconds for name, run in evidence.runs.items()},
     }
 
 
-def _origin(evidence: Evidence | TunedModel, folder: RunFolder, settings: Settings) -> dict[str, Any]:
+def _trained(model: TrainedModel | TrainingEvidence | None) -> dict[str, Any]:
+    """How the model that the file is about was trained."""
+    if model is None:
+        return {"training": None, "parity": None}
+    return {"training": asdict(model.training), "parity": asdict(model.parity)}
+
+
+def _origin(evidence: Evidence | TrainingEvidence, folder: RunFolder, settings: Settings) -> dict[str, Any]:
     """Where a model, or a run, comes from: all that both have in common."""
     spec, split = evidence.spec, evidence.split
     training = spec.train_spec.resolve(len(split.train)).model_dump(mode="json")
@@ -270,8 +301,6 @@ def _origin(evidence: Evidence | TunedModel, folder: RunFolder, settings: Settin
         },
         "base": {"id": evidence.base.name, "source": evidence.base.source, "sha256": evidence.base_sha256},
         "spec": {**spec.model_dump(mode="json"), "training": training},
-        "training": asdict(evidence.training) if evidence.training else None,
-        "parity": asdict(evidence.parity) if evidence.parity else None,
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in _RECORDED_VERSIONS},

@@ -24,6 +24,8 @@ Recommendation = Literal[
     "fix-the-data",
     "inconclusive",
 ]
+TRAINS: frozenset[Recommendation] = frozenset({"fine-tune", "fine-tune-and-rag"})
+"""The recommendations to use a model that was trained."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,14 +279,15 @@ class SavedPerCall:
     input_tokens: float
     """Of the instruction and examples that need not be sent."""
     milliseconds: float
-    """Of latency, beside the rest of a batch."""
+    """Of latency beside the rest of a batch. Each of the two was asked at a time of its own, so this also
+    shows which of those times the machine was busier in; tokens are the same on any machine."""
     money: float
     """In the run's currency."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """The paired gain of the tuned model over its rivals.
+    """The paired gain over its rivals of the tuned model that a verdict is about.
 
     `estimate` and `high` are against the best untrained rival; `low` is the smallest lower end against
     any rival or floor, and `p_value` (two-sided) the largest, so that "better than every one of them" needs
@@ -319,10 +322,14 @@ class Verdict:
     gain: Gain | None
     reasons: tuple[Reason, ...]
     model: str | None
+    """The tuned model that it is about: the one that won, or else the one that comes first."""
     deployed: bool
     currency: str
     training_cost: float
+    """Of `model`."""
     break_even_calls: int | None
+    """After how many calls `model` has paid for its training, against the best untrained rival. None if
+    never; and where `gain` is None too, because there was nothing to compare."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from tunewise.approaches.base import APPROACHES, ApproachName
+from tunewise.approaches.names import CONTROLS, WITH_DOCUMENTS
 from tunewise.data.reading import Reading
 from tunewise.engines import EngineName
 from tunewise.errors import SpecError
+from tunewise.evaluate.metrics.own import file_of, names_function
 from tunewise.models.embedded import EMBEDDED
 from tunewise.models.ids import check_suffix
 from tunewise.train.spec import TrainSpec
-
-ApproachName = Literal["majority", "nearest-copy", "zero-shot", "instructed", "few-shot", "fine-tuned"]
-APPROACHES: tuple[ApproachName, ...] = get_args(ApproachName)
 
 
 class TuneSpec(BaseModel):
@@ -51,6 +52,11 @@ class TuneSpec(BaseModel):
         return {"validation": self.validation} if self.validation else {}
 
     @property
+    def other_files(self) -> dict[str, Path]:
+        """What else is read, by name."""
+        return {}
+
+    @property
     def train_spec(self) -> TrainSpec:
         """`training` under this run's seed."""
         return self.training.model_copy(update={"seed": self.seed})
@@ -63,25 +69,60 @@ class RunSpec(TuneSpec):
     """What asks the models; training is always tunewise's own."""
     instructions: str | None = None
     """The instruction to prompt with, in place of the data's own commonest system message."""
-    approaches: tuple[ApproachName, ...] = APPROACHES
-    """Which rivals run."""
+    docs: Path | None = None
+    """A file or folder of documents to look things up in."""
+    approaches: tuple[ApproachName, ...] = ()
+    """Which rivals run; by default all but controls, those that need documents only if there are any."""
     test: Path | None = None
     """A file to test on, in place of a part of `data`."""
+    metric: str | None = None
+    """The primary metric, by its name or as `module.py:function`, in place of the one that fits the data."""
+    calls_per_month: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """How often the model will be asked; None leaves savings out of the verdict."""
     force: bool = False
     """Deploy the tuned model even if it did not win; recorded as such."""
+
+    @model_validator(mode="after")
+    def _approaches_have_documents(self) -> Self:
+        if self.approaches:
+            check_documents(self.approaches, self.docs)
+        else:
+            left_out = CONTROLS if self.docs else CONTROLS | WITH_DOCUMENTS
+            chosen = tuple(name for name in APPROACHES if name not in left_out)
+            object.__setattr__(self, "approaches", chosen)
+        return self
 
     @property
     def given_sides(self) -> dict[str, Path]:
         """The files set aside, by side."""
         return super().given_sides | ({"test": self.test} if self.test else {})
 
+    @property
+    def other_files(self) -> dict[str, Path]:
+        """The documents, and the file that the user's own metric is in."""
+        files = {"docs": self.docs} if self.docs else {}
+        if self.metric and names_function(self.metric):
+            files["metric_code"] = file_of(self.metric)
+        return files
 
-def parse_approaches(text: str) -> tuple[ApproachName, ...]:
-    """`a,b,c` of the command line, in the order they run. Raises `SpecError` that names an unknown one."""
+
+def check_documents(approaches: Iterable[ApproachName], docs: Path | None) -> None:
+    """Raise `SpecError` where one of `approaches` needs documents and there are none."""
+    if docs is None and (lacking := sorted(WITH_DOCUMENTS.intersection(approaches))):
+        raise SpecError(f"{', '.join(lacking)} needs documents: give them with --docs")
+
+
+def parse_approaches(text: str, docs: Path | None = None) -> tuple[ApproachName, ...]:
+    """`a,b,c` of the command line, in the order they run.
+
+    Raises `SpecError` that names an unknown one, or one that needs documents without `docs`.
+    """
     asked = {name.strip() for name in text.split(",") if name.strip()}
     unknown = sorted(asked - set(APPROACHES))
     if unknown or not asked:
         raise SpecError(
             f"unknown approach {', '.join(unknown) or text!r}: choose from {', '.join(APPROACHES)}"
         )
-    return tuple(name for name in APPROACHES if name in asked)
+    approaches = tuple(name for name in APPROACHES if name in asked)
+    check_documents(approaches, docs)
+    return approaches

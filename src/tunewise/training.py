@@ -60,7 +60,7 @@ def tune(
 
         training = TrainingSummary(**folder.stage("train", train).value)
         remove_checkpoints(out)
-        record = publish.register_candidate(base, spec, out, training, settings, registry)
+        record = publish.register_candidate(base, spec, out, out, training, settings, registry)
 
         def certify() -> dict[str, Any]:
             tuned, trained = fine_tuned(record.id), read_trained_tokens(out)
@@ -69,5 +69,5 @@ def tune(
 
         parity = ParityCertificate(**folder.stage("parity", certify).value)
         progress.say(describe(parity))
-        tuned_model = publish.TunedModel(spec, dataset, split, base, base_sha256, training, parity)
+        tuned_model = publish.TrainingEvidence(spec, dataset, split, base, base_sha256, training, parity)
         return publish.publish_training(folder, tuned_model, record, settings, registry)

@@ -12,6 +12,7 @@ from openai import NotFoundError, OpenAI
 from tunewise import pipeline
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
+from tunewise.deciding import decide_run
 from tunewise.engines import open_engine
 from tunewise.errors import DataError, RunFolderError
 from tunewise.models.base import BaseModel
@@ -54,8 +55,7 @@ def first(data: Path, settings: Settings, tmp_path_factory: pytest.TempPathFacto
 def test_a_run_leaves_a_verdict_that_its_scores_bear_out(first: tuple[Verdict, Path]) -> None:
     _, out = first
     verdict, scores = read_json(out / "verdict.json"), read_jsonl(out / "scores.jsonl")
-    names = ["majority", "nearest-copy", "zero-shot", "instructed", "few-shot", "fine-tuned"]
-    assert [row["name"] for row in verdict["approaches"]] == names
+    assert [row["name"] for row in verdict["approaches"]] == list(RunSpec(data=PRICES).approaches)
     for row in verdict["approaches"]:
         own = [s for s in scores if s["approach"] == row["name"]]
         assert len(own) == verdict["test_examples"]
@@ -66,14 +66,18 @@ def test_a_run_leaves_a_verdict_that_its_scores_bear_out(first: tuple[Verdict, P
     assert verdict["training_cost"] > 0
 
 
+def test_the_verdict_can_be_made_again_from_what_the_run_left(first: tuple[Verdict, Path]) -> None:
+    verdict, out = first
+    assert decide_run(out) == verdict
+
+
 def test_the_duplicate_is_removed_and_the_test_set_is_sealed(first: tuple[Verdict, Path]) -> None:
     manifest = read_json(first[1] / "manifest.json")
     assert (manifest["data"]["rows"], manifest["data"]["duplicates_removed"]) == (81, 1)
     purposes = [read["purpose"] for read in manifest["test_reads"]]
     assert purposes.count("test fine-tuned") == 1
     assert set(purposes) == {
-        "test majority", "test nearest-copy", "test zero-shot", "test instructed", "test few-shot",
-        "test fine-tuned", "report",
+        *(f"test {name}" for name in RunSpec(data=PRICES).approaches), "patterns of questions", "report",
     }  # fmt: skip
     assert manifest["split"]["train"] + manifest["split"]["validation"] + manifest["split"]["test"] == 80
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import string
 from pathlib import Path
 from random import Random
 
@@ -36,6 +37,22 @@ def test_a_pair_is_named_by_both_of_its_lines(tmp_path: Path):
     lines = planted.path.read_text("utf-8").split("\n")
     assert len(planted.lines) == 5
     assert all(lines[one - 1] == lines[other - 1] for one, other in planted.lines.values())
+
+
+def test_of_rows_with_one_answer_from_one_template_only_the_first_is_clean(tmp_path: Path):
+    calls = [("pause song", "pause"), ("pause track", "pause"), ("next song", "next"), ("halt it", "pause")]
+    rows = [
+        {"messages": [{"role": "user", "content": text}, {"role": "assistant", "content": answer}]}
+        for text, answer in [*calls, *((word * 9, word) for word in string.ascii_letters * 2)]
+    ]
+    path, groups = tmp_path / "calls.jsonl", tmp_path / "calls_groups.txt"
+    path.write_text("\n".join(map(write_line, rows)), "utf-8")
+    rows = read_clean_rows(path)
+    others = [str(number) for number in range(len(string.ascii_letters) * 2)]
+    groups.write_text("\n".join(["a", "a", "a", "b", *others]), "utf-8")
+    assert read_clean_rows(path) == [rows[0], *rows[2:]]
+    groups.write_text("\n".join(["a", "a", "a", "b", *("a list" for _ in others)]), "utf-8")
+    assert read_clean_rows(path) == rows
 
 
 def test_the_same_seed_plants_the_same(tmp_path: Path):

@@ -21,7 +21,8 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 @pytest.mark.parametrize(
     "module",
     ["tunewise", "tunewise.decide.verdict", "tunewise.decide.compare", "tunewise.run_spec", "tunewise.cli",
-     "tunewise.evaluate.stats", "tunewise.evaluate.metrics", "tunewise.train.spec", "tunewise.report.html"],
+     "tunewise.evaluate.stats", "tunewise.evaluate.metrics.scoring", "tunewise.train.spec",
+     "tunewise.report.html", "tunewise.retrieval.hits", "tunewise.approaches.rag_training"],
 )  # fmt: skip
 def test_what_needs_no_torch_imports_none(module: str) -> None:
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"

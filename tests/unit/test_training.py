@@ -21,6 +21,7 @@ import torch
 
 from toy import make_loaded, make_token_rows, save_base, write_rows
 from tunewise import pipeline
+from tunewise.deciding import decide_run
 from tunewise.engines import open_model_engine
 from tunewise.errors import DataError, RunFolderError, SpecError, TrainingError
 from tunewise.export.bundle import export_model
@@ -161,6 +162,7 @@ def test_a_run_measures_a_whole_model_as_it_does_an_adapter(
     assert [row.name for row in verdict.approaches] == ["majority", "fine-tuned"]
     assert verdict.approaches[1].failed == 0
     assert read_json(tmp_path / "run" / "manifest.json")["parity"]["passed"]
+    assert decide_run(tmp_path / "run") == verdict
 
 
 def device(name: str, is_there: bool) -> Any:

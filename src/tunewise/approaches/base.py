@@ -3,9 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
-from tunewise.records import Example, Message
+from tunewise.records import Example, Grammar, Message
+
+ApproachName = Literal[
+    "majority",
+    "pattern-majority",
+    "nearest-copy",
+    "zero-shot",
+    "instructed",
+    "few-shot",
+    "few-shot-nearest",
+    "rag",
+    "fine-tuned",
+    "fine-tuned-rag",
+    "from-scratch",
+]
+APPROACHES: tuple[ApproachName, ...] = get_args(ApproachName)
+"""The rivals of a run, in the order they run."""
 
 
 class Approach(Protocol):
@@ -18,6 +34,10 @@ class Approach(Protocol):
     @property
     def model(self) -> str:
         """The id of the model to ask."""
+
+    @property
+    def grammar(self) -> Grammar | None:
+        """What its answers are held to, as `ChatRequest` has it; None leaves them free."""
 
     def messages(self, example: Example) -> tuple[Message, ...]:
         """What to send for this example. Looks at its prompt only, never at its answer."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from tunewise.approaches.base import Floor
 from tunewise.approaches.majority import Majority
 from tunewise.approaches.nearest_copy import NearestCopy
+from tunewise.approaches.pattern_majority import PatternMajority
 
 
 def all_floors() -> list[Floor]:
     """One of each, unprepared."""
-    return [Majority(), NearestCopy()]
+    return [Majority(), PatternMajority(), NearestCopy()]

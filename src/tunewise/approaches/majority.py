@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from tunewise.records import Example
 
@@ -17,11 +17,16 @@ class Majority:
         self._answer = ""
 
     def prepare(self, train: Sequence[Example]) -> None:
-        """Count the training answers; of equally common ones the first in order of the alphabet."""
-        counts = Counter(example.answer.strip() for example in train)
-        self._answer = min(counts, key=lambda answer: (-counts[answer], answer))
+        """Count the training answers."""
+        self._answer = commonest(example.answer for example in train)
 
     def answer(self, example: Example) -> str:
         """The same for every example."""
         del example
         return self._answer
+
+
+def commonest(answers: Iterable[str]) -> str:
+    """The answer given most often, without outer white space; of equals the first by the alphabet."""
+    counts = Counter(answer.strip() for answer in answers)
+    return min(counts, key=lambda answer: (-counts[answer], answer))

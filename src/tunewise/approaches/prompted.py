@@ -1,31 +1,30 @@
-"""The rivals that put a prompt to a model: they differ only in the messages they send.
-
-| name | messages before the input | model |
-|---|---|---|
-| `zero-shot` | none | base |
-| `instructed` | the instruction | base |
-| `few-shot` | the instruction, then training examples as earlier turns | base |
-| `fine-tuned` | none: what the others are told, it has learned | tuned |
-"""
+"""Prompts that send the same messages before every input: an instruction, worked examples, or nothing."""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Sequence
 
-from tunewise.records import Example, Message
+from tunewise.approaches.names import FINE_TUNED
+from tunewise.records import Example, Grammar, Message
 
 
 class Prompted:
     """An `Approach` that sends fixed messages before each input."""
 
     def __init__(
-        self, name: str, model: str, instruction: str | None = None, shots: Sequence[Example] = ()
+        self,
+        name: str,
+        model: str,
+        instruction: str | None = None,
+        shots: Sequence[Example] = (),
+        grammar: Grammar | None = None,
     ) -> None:
         self.name = name
         self.model = model
         self.instruction = instruction
         self.shots = tuple(shots)
+        self.grammar = grammar
 
     def messages(self, example: Example) -> tuple[Message, ...]:
         """The instruction as system message, the shots as earlier turns, and the example's own turns."""
@@ -35,24 +34,9 @@ class Prompted:
         return (*before, *example.turns)
 
 
-def zero_shot(model: str) -> Prompted:
-    """The input alone; the model's official template may add its own default system message."""
-    return Prompted("zero-shot", model)
-
-
-def instructed(model: str, instruction: str) -> Prompted:
-    """The input under the instruction."""
-    return Prompted("instructed", model, instruction)
-
-
-def few_shot(model: str, instruction: str | None, shots: Sequence[Example]) -> Prompted:
-    """The input under the instruction, after worked examples."""
-    return Prompted("few-shot", model, instruction, shots)
-
-
 def fine_tuned(model: str) -> Prompted:
     """The input alone, to a model that was trained to need no more."""
-    return Prompted("fine-tuned", model)
+    return Prompted(FINE_TUNED, model)
 
 
 def common_instruction(train: Sequence[Example]) -> str | None:

@@ -12,11 +12,24 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from tunewise.cli import chat, check, demo, export, models, review, run, runs, serve, tokens, train
+from tunewise.cli import (
+    advise,
+    chat,
+    check,
+    decide,
+    demo,
+    evaluate,
+    export,
+    models,
+    review,
+    run,
+    runs,
+    serve,
+    tokens,
+    train,
+)
+from tunewise.cli.exit_codes import INTERRUPTED
 from tunewise.errors import TunewiseError
-
-INTERRUPTED = 3
-"""Exit code for work that the same command takes up again."""
 
 
 class _Verbs(TyperGroup):
@@ -47,11 +60,14 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+app.command(epilog=advise.EXAMPLE)(advise.advise)
 app.command(epilog=check.EXAMPLE)(check.check)
 app.command(epilog=review.EXAMPLE)(review.review)
 app.command(epilog=run.EXAMPLE)(run.run)
+app.command(epilog=decide.EXAMPLE)(decide.decide)
 app.command(epilog=train.EXAMPLE)(train.train)
 app.command(epilog=demo.EXAMPLE)(demo.demo)
+app.command(epilog=evaluate.EXAMPLE)(evaluate.evaluate)
 app.command(epilog=tokens.EXAMPLE)(tokens.tokens)
 app.command(epilog=serve.EXAMPLE)(serve.serve)
 app.command(epilog=chat.EXAMPLE)(chat.chat)

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunewise.cli import repairs
-from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
-from tunewise.cli.output import print_json
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, read_options
+from tunewise.cli.exit_codes import UNUSABLE
+from tunewise.cli.output import print_json, print_paragraph, printable
 
 if TYPE_CHECKING:
     from tunewise.checking import CheckReport, CheckSpec
@@ -20,6 +21,7 @@ EXAMPLE = "Example: tunewise check examples/prices.jsonl"
 
 _COLOURS: dict[Severity, str] = {"error": "red", "warning": "yellow", "note": "blue"}
 _SHOWN_LINES = 8
+_SHOWN_CHARACTERS = 300
 _PAGE_BEGINS = b"<!doctype html>"
 
 
@@ -28,9 +30,7 @@ def check(
     format: Format = None,
     columns: Columns = None,
     encoding: Encoding = None,
-    group_key: Annotated[
-        str | None, typer.Option(help="Field of each row; rows with equal values belong together.")
-    ] = None,
+    group_key: GroupKey = None,
     validation: Annotated[
         Path | None, typer.Option(help="Examples that you set aside to choose with: do they leak?")
     ] = None,
@@ -39,7 +39,9 @@ def check(
     ] = None,
     docs: Annotated[
         Path | None,
-        typer.Option(help='What answers may come from: text files, or JSONL with a "text" in each row.'),
+        typer.Option(
+            help='What answers may come from: text, Markdown, HTML, PDF, or JSONL with a "text" in each row.'
+        ),
     ] = None,
     base: Annotated[
         str, typer.Option(help="The model whose tokens are counted: embedded, a hub id or a folder.")
@@ -52,13 +54,16 @@ def check(
     keep: repairs.Keep = None,
     out: repairs.Out = None,
     html: Annotated[
-        Path | None, typer.Option(help="Also write a page with charts and the rows that have problems.")
+        Path | None,
+        typer.Option(help="Also write a page with charts and the rows that have problems.", metavar="PAGE"),
     ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the problems as JSON; progress stays on stderr.")
     ] = False,
 ) -> None:
     """What is wrong with DATA, by line, and does it matter for training?
+
+    Nothing is trained, and DATA stays as it is.
 
     Errors make training unsound: exit code 1. Warnings make it worse, notes are worth knowing. All codes are
     explained in docs/checks.md. With --fix or --drop, the exit code is about the copy.
@@ -93,24 +98,37 @@ def check(
         report = repairs.judge(check_data(repairs.spec_of_copy(spec, out), RichProgress()), to_do)
         told["clean"] = repairs.copy_to_json(copy, report)
         if not as_json:
-            typer.echo(repairs.describe_copy(copy, report))
+            typer.echo()
+            for line in repairs.describe_copy(copy, report):
+                print_paragraph(line, hanging="  ")
     if as_json:
         print_json(told)
     if not report.sound:
-        raise typer.Exit(1)
+        raise typer.Exit(UNUSABLE)
 
 
 def show_report(report: CheckReport, data: Path) -> None:
     """What there is, then what is wrong with it, the worst first."""
-    typer.echo(f"\n{data}: {report.rows} rows, {report.examples} different examples")
-    typer.echo(f"answers: {report.answers}")
+    from tunewise.data.checks.base import SEVERITIES
+    from tunewise.data.fixes import FIXABLE_CODES
+
+    rows = f"{report.rows} row{'s' * (report.rows != 1)}"
+    examples = f"{report.examples} different example{'s' * (report.examples != 1)}"
+    typer.echo()
+    print_paragraph(f"{printable(str(data))}: {rows}, {examples}")
+    print_paragraph(f"answers: {printable(report.answers)}", hanging="  ")
     if report.answer_sources is not None:
-        typer.echo(report.answer_sources.describe())
+        print_paragraph(report.answer_sources.describe(), hanging="  ")
     for problem in report.problems:
         typer.echo()
         _show_problem(problem)
+    if fixable := [code for code in FIXABLE_CODES if any(code == each.code for each in report.problems)]:
+        typer.echo()
+        print_paragraph(
+            f"--fix --out CLEAN mends where no guess is needed: {', '.join(fixable)}", hanging="  "
+        )
     counts = Counter(problem.severity for problem in report.problems)
-    found = [f"{n} {severity}{'s' * (n > 1)}" for severity in _COLOURS if (n := counts[severity])]
+    found = [f"{n} {severity}{'s' * (n > 1)}" for severity in SEVERITIES if (n := counts[severity])]
     verdict = "training on this is sound" if report.sound else "mend the errors before training on this"
     typer.echo(f"\n{', '.join(found) or 'nothing found'}: {verdict}")
 
@@ -125,7 +143,8 @@ def refuse_to_replace(page: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise RequestError(f"{page}: cannot be written: {error}", param="html") from None
+        reason = getattr(error, "strerror", None) or error
+        raise RequestError(f"{page}: cannot be written: {reason}", param="html") from None
     if not is_page:
         raise RequestError(f"{page} exists and is no page: give --html another name", param="html")
 
@@ -157,6 +176,8 @@ def write_page(page: Path, report: CheckReport, spec: CheckSpec) -> None:
 
 
 def _show_problem(problem: Problem) -> None:
+    from tunewise.report.wording import shorten
+
     severity = typer.style(problem.severity, fg=_COLOURS[problem.severity], bold=True)
     head = f"{severity} {typer.style(problem.code, bold=True)}"
     if problem.lines:
@@ -166,13 +187,9 @@ def _show_problem(problem: Problem) -> None:
             f": {problem.count} row{'s' * (problem.count > 1)}, line{'s' * (problem.count > 1)} {shown}{more}"
         )
     typer.echo(head)
-    typer.echo(f"  {problem.message}")
+    print_paragraph(printable(problem.message), "  ")
     if problem.example is not None:
-        typer.echo(f"  e.g. {_on_one_line(problem.example)}")
+        shown = printable(shorten(problem.example, _SHOWN_CHARACTERS))
+        print_paragraph(f"e.g. {shown}", "  ", hanging=" " * 7)
     if problem.examined is not None:
         typer.echo(f"  found among {problem.examined} rows drawn at random")
-
-
-def _on_one_line(text: str) -> str:
-    """Line breaks spelled out, and whatever else a terminal would act on."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

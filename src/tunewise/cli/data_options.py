@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 Data = Annotated[
     Path,
     typer.Argument(
-        help="Examples: a file of JSONL, JSON, CSV, TSV or Parquet (or .gz, .zst), a folder, or hf:ORG/NAME."
+        help="Examples: a file of JSONL, JSON, CSV, TSV or Parquet (or .gz, .zst), a folder, or hf:ORG/NAME.",
+        metavar="DATA",
     ),
 ]
 Format = Annotated[
@@ -35,6 +36,13 @@ Encoding = Annotated[
     str | None,
     typer.Option(help="Of text that is not UTF-8 and has no byte order mark, such as latin-1."),
 ]
+GroupKey = Annotated[
+    str | None,
+    typer.Option(
+        help="Field of each row; rows with equal values stay on one side of the split.", metavar="FIELD"
+    ),
+]
+Validation = Annotated[Path | None, typer.Option(help="Examples to validate on, instead of a part of DATA.")]
 
 
 def read_options(format: str | None, columns: str | None, encoding: str | None) -> Reading:

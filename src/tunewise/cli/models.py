@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunewise.cli.output import local_time, print_fields, print_json, print_table
+from tunewise.cli.output import Json, local_time, print_fields, print_json, print_table
 from tunewise.errors import ModelNotFoundError
 from tunewise.records import ModelRecord
 from tunewise.settings import get_settings
@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="The tuned models on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
 
 @app.command("list", epilog="Example: tunewise models list --json")
-def list_models(json: JsonOption = False) -> None:
+def list_models(json: Json = False) -> None:
     """List the models, newest first. All of them can be asked, whatever their state."""
     from tunewise.store.registry import Registry
 
@@ -39,7 +37,7 @@ def list_models(json: JsonOption = False) -> None:
 @app.command("show", epilog="Example: tunewise models show prices")
 def show_model(
     model: Annotated[str, typer.Argument(help="A model id, its suffix, or its last part.")],
-    json: JsonOption = False,
+    json: Json = False,
 ) -> None:
     """Show what is known about one model."""
     from tunewise.store.registry import Registry

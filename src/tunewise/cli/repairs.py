@@ -71,8 +71,8 @@ def spec_of_copy(spec: CheckSpec, out: Path) -> CheckSpec:
     return spec.model_copy(update={"data": out, "reading": Reading(), "validation": None, "test": None})
 
 
-def describe_copy(copy: CleanFile, left: CheckReport) -> str:
-    """What was done, where it is written down, and what is left to do by hand."""
+def describe_copy(copy: CleanFile, left: CheckReport) -> tuple[str, ...]:
+    """Line by line: what was done, where it is written down, and what is left to do by hand."""
     problems = Counter[tuple[str, str]]()
     for each in left.problems:
         problems[each.severity, each.code] += each.count
@@ -82,8 +82,9 @@ def describe_copy(copy: CleanFile, left: CheckReport) -> str:
     ]
     verdict = "training on it is sound" if left.sound else "mend the errors before training on it"
     return (
-        f"\n{copy.describe()}\nevery change: {copy.log}\n"
-        f"left in it: {', '.join(found) or 'no problem'}: {verdict}"
+        copy.describe(),
+        f"every change: {copy.log}",
+        f"left in it: {', '.join(found) or 'no problem'}: {verdict}",
     )
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, read_options
+from tunewise.cli.exit_codes import INTERRUPTED
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -24,10 +25,12 @@ EXAMPLE = "Example: tunewise review examples/prices.jsonl --out prices-clean.jso
 _DEFAULT_CODES = ("contradiction", "format-drift")
 _NARROWEST_COLUMN = 26
 _LONGEST_TEXT = 2000
-_KEYS = "k keep · d drop · e edit · a all take this answer · s skip · b back · q quit · ? help"
+_KEYS = "k keep · d drop · e edit · a one for all · s skip · b back · q quit · ? help"
 _HELP = """
-k, d       keep, or drop, all rows that nothing was said about yet; k 2 or d 1 3 only those
-e 2        write another answer for row 2, in the editor that EDITOR names; e 2 TEXT takes TEXT
+k, d       keep, or drop, all rows that nothing was said about yet
+k 2, d 1 3 keep row 2, drop the rows 1 and 3
+e 2        write another answer for row 2 in the editor that EDITOR names
+e 2 TEXT   the answer of row 2 is TEXT
 a 2        all rows take the answer of row 2
 s          skip: the same command asks again the next time
 b          back: undo what was decided last
@@ -43,6 +46,7 @@ _WORDS = {
     "q": "quit",
     "w": "write",
 }
+_SEE_CHECK = "see tunewise check, whose --drop CODE leaves rows out"
 _CLOSING_KEYS = "w write · b back · q quit"
 
 
@@ -59,18 +63,19 @@ class Command:
 def review(
     data: Data,
     out: Annotated[
-        Path, typer.Option(help="The file to write in the end; decisions are kept beside it until then.")
+        Path,
+        typer.Option(help="The file to write in the end; decisions are kept beside it.", metavar="CLEAN"),
     ],
     code: Annotated[
         list[str] | None,
-        typer.Option(help="A problem to review; can be repeated. Default: contradiction, format-drift."),
+        typer.Option(
+            help="A problem to review; can be repeated. Default: contradiction, format-drift.", metavar="CODE"
+        ),
     ] = None,
     format: Format = None,
     columns: Columns = None,
     encoding: Encoding = None,
-    group_key: Annotated[
-        str | None, typer.Option(help="Field of each row; rows with equal values belong together.")
-    ] = None,
+    group_key: GroupKey = None,
 ) -> None:
     """Decide about doubtful rows of DATA, one question after the other.
 
@@ -95,11 +100,15 @@ def review(
     # Notes are about what may well be meant: whoever wants to see them asks for their code.
     problems = tuple(each for each in problems if code or each.severity != "note")
     chosen = code or _DEFAULT_CODES
-    questions = list_questions(
-        [each for each in problems if each.code in chosen], scan_examples(data, reading=reading).examples
-    )
+    found = [each for each in problems if each.code in chosen]
+    questions = list_questions(found, scan_examples(data, reading=reading).examples)
     if not questions:
-        typer.echo(f"{data}: nothing to review ({', '.join(chosen)}); nothing was written")
+        why = (
+            ""
+            if not found
+            else f": what was found is in rows that cannot be used, or in no row: {_SEE_CHECK}"
+        )
+        typer.echo(f"{data}: nothing to review ({', '.join(chosen)}){why}; nothing was written")
         return
     saved_in, sha256 = out.with_name(f"{out.name}.decisions.json"), sha256_of_data(data)
     state = Review(questions, read_decisions(saved_in, sha256))
@@ -110,7 +119,7 @@ def review(
         typer.echo(
             f"{state.num_open} of {len(questions)} questions are open: the same command goes on with them"
         )
-        raise typer.Exit(3)
+        raise typer.Exit(INTERRUPTED)
     typer.echo(write_clean_file(data, out, state.revise, reading).describe())
 
 
@@ -138,7 +147,8 @@ class Talk:
     def _close(self) -> bool:
         left = self._review.num_open
         skipped = f", {left} skipped, whose rows stay as they are" if left else ""
-        self._console.print(f"\n{len(self._review.questions)} questions{skipped}")
+        number = len(self._review.questions)
+        self._console.print(f"\n{number} question{'s' * (number != 1)}{skipped}")
         command = self._read(_CLOSING_KEYS)
         if command.key == "b":
             self._review.back()

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
+from tunewise.approaches.base import APPROACHES
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, Validation, read_options
 
 if TYPE_CHECKING:
     from tunewise.records import Verdict
@@ -24,7 +25,10 @@ Engine = Annotated[
     Literal["local", "vllm"],
     typer.Option(help="What asks the models: tunewise itself, or the vLLM server that TUNEWISE_VLLM names."),
 ]
-Validation = Annotated[Path | None, typer.Option(help="Examples to validate on, instead of a part of DATA.")]
+CallsPerMonth = Annotated[
+    float | None,
+    typer.Option(min=1, help="How often the model will be asked. Without it, savings decide nothing."),
+]
 
 
 def run(
@@ -33,14 +37,18 @@ def run(
         Path | None,
         typer.Option(help="A text file with the instruction to prompt with, instead of the data's own."),
     ] = None,
+    docs: Annotated[
+        Path | None,
+        typer.Option(
+            help="Documents to find answers in, a file or a folder (text, Markdown, HTML, PDF, JSONL): with "
+            "them retrieval (rag) is a rival."
+        ),
+    ] = None,
     base: Annotated[
         str, typer.Option(help="The model to prompt and to tune: embedded, a hub id or a folder.")
     ] = "embedded",
     engine: Engine = "local",
-    group_key: Annotated[
-        str | None,
-        typer.Option(help="Field of each row; rows with equal values stay on one side of the split."),
-    ] = None,
+    group_key: GroupKey = None,
     validation: Validation = None,
     test: Annotated[
         Path | None,
@@ -59,11 +67,16 @@ def run(
     ] = 0,
     approaches: Annotated[
         str | None,
+        typer.Option(help=f"Comma-separated: {', '.join(APPROACHES)}. Default: all; rag only with --docs."),
+    ] = None,
+    metric: Annotated[
+        str | None,
         typer.Option(
-            help="Comma-separated: majority, nearest-copy, zero-shot, instructed, few-shot, fine-tuned. "
-            "Default: all."
+            help="What decides: exact_match, json_field_accuracy, chrf ... (docs/metrics.md), or your own "
+            "(answer, expected) -> 0 to 1 as module.py:function. Default: what fits the answers."
         ),
     ] = None,
+    calls_per_month: CallsPerMonth = None,
     unusable_rows: Annotated[
         Literal["refuse", "drop"],
         typer.Option(help="What becomes of rows that cannot be trained on, such as those that are too long."),
@@ -83,7 +96,7 @@ def run(
     from tunewise import pipeline
     from tunewise.cli.progress import RichProgress
     from tunewise.models.ids import check_suffix
-    from tunewise.run_spec import APPROACHES, RunSpec, parse_approaches
+    from tunewise.run_spec import RunSpec, parse_approaches
     from tunewise.train.spec import TrainSpec
 
     spec = RunSpec(
@@ -97,7 +110,10 @@ def run(
         test=test,
         suffix=check_suffix(suffix if suffix is not None else default_suffix(data)),
         seed=seed,
-        approaches=APPROACHES if approaches is None else parse_approaches(approaches),
+        docs=docs,
+        approaches=() if approaches is None else parse_approaches(approaches, docs),
+        metric=metric,
+        calls_per_month=calls_per_month,
         force=force,
         training=TrainSpec(unusable_rows=unusable_rows),
     )
@@ -107,10 +123,15 @@ def run(
 
 
 def show_verdict(verdict: Verdict, folder: Path, *, as_json: bool) -> None:
-    """The headline, the reasons, and where to read on; or exactly what `verdict.json` holds."""
+    """The verdict of a run that just ended in words, or exactly what `verdict.json` holds."""
     if as_json:
         typer.echo((folder / "verdict.json").read_text("utf-8"), nl=False)
-        return
+    else:
+        print_verdict(verdict, folder)
+
+
+def print_verdict(verdict: Verdict, folder: Path) -> None:
+    """The headline, the reasons, and where to read on."""
     typer.echo(f"\n{verdict.headline}\n")
     for number, reason in enumerate(verdict.reasons, start=1):
         typer.echo(f"  {number}. {reason.text}")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tunewise.cli.output import local_time, print_fields, print_json, print_table
+from tunewise.cli.output import Json, describe_gain, local_time, print_fields, print_json, print_table
 from tunewise.records import RunRecord
 from tunewise.settings import get_settings
 from tunewise.store.run_folder import is_in_use
 
-app = typer.Typer(help="The runs on this machine.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from tunewise.comparing import ComparedApproach
 
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app = typer.Typer(help="The runs on this machine.", no_args_is_help=True, rich_markup_mode=None)
 
 
 def as_it_is(run: RunRecord) -> RunRecord:
@@ -26,7 +27,7 @@ def as_it_is(run: RunRecord) -> RunRecord:
 
 
 @app.command("list", epilog="Example: tunewise runs list --json")
-def list_runs(json: JsonOption = False) -> None:
+def list_runs(json: Json = False) -> None:
     """List the runs, newest first."""
     from tunewise.store.registry import Registry
 
@@ -46,7 +47,7 @@ def list_runs(json: JsonOption = False) -> None:
 @app.command("show", epilog="Example: tunewise runs show runs/prices")
 def show_run(
     run: Annotated[str, typer.Argument(help="A run's folder, or the last part of it.")],
-    json: JsonOption = False,
+    json: Json = False,
 ) -> None:
     """Show one run and its verdict in a sentence."""
     from tunewise.store.registry import Registry
@@ -69,3 +70,39 @@ def show_run(
             "finished": local_time(record.finished_at),
         }
     )
+
+
+@app.command("compare", epilog="Example: tunewise runs compare runs/prices runs/prices-seed-1")
+def compare(
+    first: Annotated[str, typer.Argument(help="A finished run's folder, or the last part of it.")],
+    second: Annotated[str, typer.Argument(help="Another one.")],
+    json: Json = False,
+) -> None:
+    """Show two runs side by side, paired where they share test examples.
+
+    The gain is what SECOND has over FIRST, on the examples that both were tested with, with its 95% interval.
+    """
+    from tunewise.cli.decide import find_run
+    from tunewise.comparing import compare_runs
+
+    comparison = compare_runs(find_run(first), find_run(second))
+    if json:
+        print_json(comparison.to_json())
+        return
+    for label, folder, verdict in zip(
+        ("first", "second"), comparison.folders, comparison.verdicts, strict=True
+    ):
+        typer.echo(f"{label}: {folder}\n  {verdict.headline}")
+    typer.echo(f"\nasked for: {comparison.differences or 'the same'}")
+    typer.echo(f"test examples in both: {comparison.shared_examples}; {comparison.metric} of\n")
+    print_table(
+        ("APPROACH", "FIRST", "SECOND", "GAIN"), [_row(approach) for approach in comparison.approaches]
+    )
+
+
+def _row(approach: ComparedApproach) -> tuple[str, ...]:
+    sides = (f"{side.score:.1%}" if side else "-" for side in (approach.first, approach.second))
+    gain = approach.gain
+    if gain is None:
+        return (approach.name, *sides, "-")
+    return (approach.name, *sides, f"{describe_gain(gain)} on {approach.shared_examples}")

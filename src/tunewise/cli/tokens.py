@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
-from tunewise.cli.output import print_json
+from tunewise.cli.output import print_json, printable
 from tunewise.cli.run import read_instructions
 
 if TYPE_CHECKING:
@@ -110,9 +110,7 @@ def render_tokens(shown: Sequence[ShownToken], *, coloured: bool) -> str:
 
 
 def _visible(text: str) -> str:
-    return "".join(
-        _SIGNS.get(c) or (c if c.isprintable() else c.encode("unicode_escape").decode()) for c in text
-    )
+    return "".join(_SIGNS.get(c) or printable(c) for c in text)
 
 
 def _find_row(data: Path, line: int, reading: Reading) -> Example:

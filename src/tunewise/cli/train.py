@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
-from tunewise.cli.run import Out, Validation, default_suffix
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, Validation, read_options
+from tunewise.cli.run import Out, default_suffix
 from tunewise.settings import get_settings
 
 if TYPE_CHECKING:
@@ -60,10 +60,7 @@ def train(
         str | None,
         typer.Option(help="Share of the examples that keep their system message, 0 to 1."),
     ] = None,
-    group_key: Annotated[
-        str | None,
-        typer.Option(help="Field of each row; rows with equal values stay on one side of the split."),
-    ] = None,
+    group_key: GroupKey = None,
     validation: Validation = None,
     format: Format = None,
     columns: Columns = None,

@@ -8,22 +8,16 @@ from __future__ import annotations
 
 import math
 import random
-import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
-from tunewise.data.strict_json import read_object
+from tunewise.data.content import answer_units, text_units
 from tunewise.records import Example
 
 MAX_EXAMPLES = 10_000
 """More are sampled; the shares of a file do not change by a point."""
-MAX_WORDS = 40
-"""Longer texts say much that is neither fact nor label, and are not looked at."""
-SHORT_WORDS = 4
-"""Every word counts in texts up to this; in longer ones only numbers and names do."""
 MAX_PROMPT_WORDS = 200
 """Of the end of a prompt, which is what the answer goes by."""
 PREDICTABLE = 0.1
@@ -32,14 +26,6 @@ PRIOR_GROUPS = 5
 """Added to the inputs with that word, so that a word seen once or twice foretells nothing."""
 MAX_ANCHOR_SHARE = 0.1
 """Of the documents may hold a word of the prompt that tells which document is meant."""
-
-_UNIT = re.compile(
-    r"\d(?:[\d.,:/-]*\d)?"
-    r"|[\u3040-\u30ff\u3400-\u9fff]"  # scripts without spaces: each character is a word
-    r"|[^\W\d_]+"
-)
-_TRAILING_ZEROS = re.compile(r"(?<=\d)[.,]0{1,2}$|(?<=[.,]\d)0$")
-_SENTENCE_ENDS = ".!?:\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +147,7 @@ class _Documents:
         self._num_documents = 0
         for number, text in enumerate(documents):
             self._num_documents += 1
-            for word in wanted.intersection(_units(text)):
+            for word in wanted.intersection(text_units(text)):
                 self._holding[word].add(number)
 
     def find(self, units: Iterable[str], asked: Iterable[str]) -> set[str]:
@@ -174,62 +160,15 @@ class _Documents:
 
 
 def _read_row(example: Example) -> _Row:
-    units = frozenset(_content(example.answer))
+    units = frozenset(answer_units(example.answer))
     if not units:
         return _Row(example.group, units, units, units)
-    asked = list(_units(" ".join(message.content for message in example.turns)))
+    asked = list(text_units(" ".join(message.content for message in example.turns)))
     instructed = _unit_set(example.instruction or "").union(asked)
     return _Row(example.group, units, instructed, frozenset(asked[-MAX_PROMPT_WORDS:]))
-
-
-def _content(answer: str) -> Iterator[str]:
-    """Words and numbers of short texts and of a JSON answer's values; numbers and names of longer texts."""
-    if answer.lstrip().startswith(("{", "[")):
-        for leaf in _leaves(read_object(answer)):
-            yield from _units(leaf)
-        return
-    num_words = len(answer.split())
-    if num_words <= SHORT_WORDS:
-        yield from _units(answer)
-    elif num_words <= MAX_WORDS:
-        yield from _facts(answer)
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    """Texts, numbers and booleans of a JSON value; without recursion, as answers may be nested deeply."""
-    open_values = [value]
-    while open_values:
-        inner = open_values.pop()
-        if isinstance(inner, dict):
-            open_values.extend(inner.values())
-        elif isinstance(inner, list):
-            open_values.extend(inner)
-        elif inner is not None:
-            yield str(inner)
-
-
-def _units(text: str) -> Iterator[str]:
-    """Words without their case, and numbers without their separators: 1,234.50 and 1234.5 are one."""
-    for match in _UNIT.finditer(text):
-        yield _normalise_unit(match[0])
 
 
 @lru_cache(maxsize=64)
 def _unit_set(instruction: str) -> frozenset[str]:
     """Most rows share theirs."""
-    return frozenset(_units(instruction))
-
-
-def _facts(text: str) -> Iterator[str]:
-    """Numbers, and words with a capital letter that no sentence begins with."""
-    for match in _UNIT.finditer(text):
-        before = text[: match.start()].rstrip()
-        begins = not before or before[-1] in _SENTENCE_ENDS
-        if match[0][0].isdigit() or (match[0][0].isupper() and not begins):
-            yield _normalise_unit(match[0])
-
-
-def _normalise_unit(unit: str) -> str:
-    if not unit[0].isdigit():
-        return unit.casefold()
-    return re.sub(r"\D", "", _TRAILING_ZEROS.sub("", unit))
+    return frozenset(text_units(instruction))

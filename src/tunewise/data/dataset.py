@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 
-from tunewise.data.duplicates import input_key, remove_exact_duplicates
+from tunewise.data.duplicates import RepeatedInputs, find_repeated_inputs, input_key, remove_exact_duplicates
 from tunewise.data.formats.folder import HUB_PREFIX, cached_hub_files
 from tunewise.data.reading import Reading
 from tunewise.data.siblings import group_siblings
@@ -36,6 +36,8 @@ class Dataset:
     examples: tuple[Example, ...]
     num_rows: int
     num_duplicates: int
+    repeated: RepeatedInputs
+    """Before exact duplicates were removed."""
     given: Mapping[str, GivenSide] = field(default_factory=dict)
     """By "validation" and "test"."""
     leaked_lines: tuple[int, ...] = ()
@@ -89,6 +91,7 @@ def read_dataset(
         tuple(grouped[: len(usable)]),
         len(rows),
         len(dropped),
+        find_repeated_inputs(rows),
         {name: replace(side, examples=parts[name]) for name, side in sides.items()},
         leaked,
     )

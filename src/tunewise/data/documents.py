@@ -1,65 +1,98 @@
-"""Documents in: a file or folder of text, Markdown or JSONL becomes texts."""
+"""Documents in: text, Markdown, HTML, PDF and JSONL, alone or in a folder, as texts that know their place."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
-from tunewise.data.row_problems import show
-from tunewise.data.strict_json import STRICT_JSON
+from tunewise.data.document_formats import COMPRESSED, READERS, kind_of, read_parts
 from tunewise.errors import DataError
 
-TEXT_SUFFIXES = (".txt", ".md", ".markdown", ".rst")
-ROW_SUFFIXES = (".jsonl", ".ndjson")
-_SUFFIXES = ", ".join((*TEXT_SUFFIXES, *ROW_SUFFIXES))
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text that stands for itself: a text or HTML file, a page of a PDF file, a row of a JSONL file."""
+
+    text: str
+    source: str
+    """For readers: its file, below the folder that was read, and its place there: `guide.pdf, page 3`."""
 
 
-def read_documents(path: Path) -> tuple[str, ...]:
-    """The text of each document: a text or Markdown file is one, a JSONL file holds one per line in "text".
+@dataclass(frozen=True, slots=True)
+class Documents:
+    """What a file or folder holds."""
 
-    Of a folder, all such files in it and below, ordered by path; its other files are left out. Raises
-    `DataError` where nothing can be read, and for a line that holds no text.
+    documents: tuple[Document, ...]
+    """In the order of their files' paths, and in each as they stand there."""
+    left_out: tuple[str, ...]
+    """Files of other kinds, and files and pages without any text."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """One for each document."""
+        return tuple(document.text for document in self.documents)
+
+    def describe(self, num_named: int = 5) -> str:
+        """One line for the terminal."""
+        described = f"{len(self.documents)} documents"
+        if self.left_out:
+            more = ", ..." if len(self.left_out) > num_named else ""
+            named = ", ".join(self.left_out[:num_named]) + more
+            described += f"; left out, as they are no documents or empty: {len(self.left_out)} ({named})"
+        return described
+
+
+def read_documents(path: Path) -> Documents:
+    """All documents of a file, or of the files in a folder and below; hidden ones do not count.
+
+    Text is UTF-8, or what its byte order mark says; of HTML, what the page itself declares. Files may be
+    compressed (.gz, .zst). Raises `DataError` where there is no document, and for a file that ought to be
+    one and cannot be read: it is never just left out.
     """
+    found, left_out = [], []
+    for file in _files_of(path):
+        name = str(file.relative_to(path)) if file != path else file.name
+        if not _is_document(file):
+            left_out.append(name)
+            continue
+        parts = [(f"{name}, {place}" if place else name, text) for place, text in read_parts(file)]
+        found += [Document(text, source) for source, text in parts if text.strip()]
+        left_out += [source for source, text in parts if not text.strip()]
+    if not found:
+        raise DataError(path, f"holds no documents: give files with text that end with {_endings()}")
+    return Documents(tuple(found), tuple(left_out))
+
+
+def _files_of(path: Path) -> Iterator[Path]:
     try:
         if path.is_dir():
-            files = sorted(file for file in path.rglob("*") if _is_document(file))
-            if not files:
-                raise DataError(path, f"holds no documents: files are read that end with {_SUFFIXES}")
-        elif not path.exists():
+            # Not rglob(), which passes over folders that may not be looked into.
+            walked = os.walk(path, onerror=_raise)
+            below = sorted(Path(folder, name) for folder, _, names in walked for name in names)
+            yield from (file for file in below if not _is_hidden(file, path))
+            return
+        if not path.exists():
             raise DataError(path, "there is no such file or folder")
-        elif not _is_document(path):
-            raise DataError(path, f"is no document that can be read: give one that ends with {_SUFFIXES}")
-        else:
-            files = [path]
-        return tuple(text for file in files for text in _read_file(file))
-    except OSError as error:
-        raise DataError(error.filename or path, f"cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # No right to look, or a name that no file system can hold.
+        raise DataError(path, f"cannot be read: {error}") from None
+    if not _is_document(path):
+        raise DataError(path, f"is no document that can be read: give one that ends with {_endings()}")
+    yield path
 
 
-def _is_document(path: Path) -> bool:
-    return path.suffix.lower() in (*TEXT_SUFFIXES, *ROW_SUFFIXES) and path.is_file()
+def _raise(error: OSError) -> None:
+    raise error
 
 
-def _read_file(file: Path) -> Iterator[str]:
-    try:
-        content = file.read_text("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(file, "is not UTF-8: save it as such") from None
-    if file.suffix.lower() in TEXT_SUFFIXES:
-        if content.strip():
-            yield content
-        return
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            yield _read_row(file, number, line)
+def _is_hidden(file: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in file.relative_to(folder).parts)
 
 
-def _read_row(file: Path, number: int, line: str) -> str:
-    try:
-        row = STRICT_JSON.decode(line.strip())
-    except (ValueError, RecursionError) as error:
-        raise DataError(file, f"not JSON: {error}", line=number) from None
-    text = row.get("text") if isinstance(row, dict) else None
-    if not isinstance(text, str):
-        raise DataError(file, f'has {show(text)} as "text": give {{"text": "..."}}', line=number)
-    return text
+def _is_document(file: Path) -> bool:
+    return kind_of(file) in READERS
+
+
+def _endings() -> str:
+    return f"{', '.join(READERS)}, also with {' or '.join(COMPRESSED)} behind it"

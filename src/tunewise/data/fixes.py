@@ -63,7 +63,7 @@ def unescape_entities(text: str) -> str:
         return text
     try:
         value = _read_json(text)
-        if not all(_is_prose(string) for string in _strings(text if value is None else value)):
+        if not all(_has_entities_in_prose(string) for string in _strings(text if value is None else value)):
             return text
         mended = _unescape(text)
         # A quotation mark would end the string that it stands in.
@@ -154,7 +154,8 @@ def _mentions(text: str, words: tuple[str, ...]) -> bool:
     return any(word in lower for word in words)
 
 
-def _is_prose(text: str) -> bool:
+def _has_entities_in_prose(text: str) -> bool:
+    """If it has any: not in code or markup, and not as all that there is."""
     entities = [entity for entity in _ENTITY.findall(text) if _is_entity(entity)]
     if not entities:
         return True

@@ -6,6 +6,7 @@ labels, short patterns such as numbers and dates (`shapes`), or else text.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
@@ -16,6 +17,7 @@ from typing import Protocol
 
 from tunewise.data.json_forms import infer_json_form, is_json
 from tunewise.data.shapes import shape_of
+from tunewise.records import Grammar
 
 MAX_ANSWERS = 20_000
 """From which a form is inferred; more of them tell no more."""
@@ -41,6 +43,12 @@ class AnswerForm(Protocol):
 
     def describe(self) -> str:
         """In a few words, which follow "the answers are"."""
+
+    def instruction(self) -> str:
+        """What to tell a model that is to answer in this form."""
+
+    def grammar(self) -> Grammar | None:
+        """What holds a model to this form; None where no grammar can."""
 
     def deviation(self, answer: str) -> str | None:
         """Why this answer has another form, in words that follow "line 3"; None where it has this one."""
@@ -76,6 +84,15 @@ class LabelForm:
         """The labels, or the first of them."""
         return f"labels ({_list_values(self.labels)})"
 
+    def instruction(self) -> str:
+        """All labels."""
+        return f"Answer with exactly one of these and nothing else: {', '.join(self.labels)}."
+
+    def grammar(self) -> Grammar:
+        """A choice among the labels."""
+        labels = " | ".join(json.dumps(label, ensure_ascii=False) for label in self.labels)
+        return Grammar("lark", f"start: {labels}")
+
     def deviation(self, answer: str) -> str | None:
         """A new label is none as long as it looks like one: `rare-label` names those."""
         if answer in self.labels:
@@ -96,14 +113,23 @@ class PatternForm:
 
     def describe(self) -> str:
         """One answer of each shape."""
-        return f"short answers like {_list_values(tuple(self.examples.values()))}"
+        return f"short answers like {self._listed()}"
+
+    def instruction(self) -> str:
+        """The examples."""
+        return f"Answer with nothing but the answer itself, written like these: {self._listed()}."
+
+    def grammar(self) -> None:
+        """None: shapes are too loose to be a grammar."""
+
+    def _listed(self) -> str:
+        return _list_values(tuple(self.examples.values()))
 
     def deviation(self, answer: str) -> str | None:
         """Any other shape."""
         if shape_of(answer) in self.examples:
             return None
-        known = _list_values(tuple(self.examples.values()))
-        return _name_structure(answer) or f"is not written like the others ({known})"
+        return _name_structure(answer) or f"is not written like the others ({self._listed()})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +163,13 @@ class TextForm:
         if self.always:
             details.append(f"with {' and '.join(trait.noun for trait in self.always)}")
         return " ".join([f"texts of {length}", *details])
+
+    def instruction(self) -> str:
+        """Length, and what they have in common."""
+        return f"Answer with nothing but the answer itself. Answers are {self.describe()}."
+
+    def grammar(self) -> None:
+        """None: prose has none."""
 
     def deviation(self, answer: str) -> str | None:
         """What it has that the others have not, or the other way round."""
@@ -238,7 +271,8 @@ def _first_word(text: str) -> str:
 
 
 def _list_values(values: Sequence[str]) -> str:
-    shown = ", ".join(value if len(value) <= 30 else f"{value[:27]}..." for value in values[:4])
+    on_one_line = (" ".join(value.split()) for value in values[:4])
+    shown = ", ".join(value if len(value) <= 30 else f"{value[:27]}..." for value in on_one_line)
     return shown if len(values) <= 4 else f"{shown} and {len(values) - 4} more"
 
 

@@ -6,6 +6,7 @@ all others have, a key beside those of a closed object, a key or value spelled o
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 
 from tunewise.data.shapes import is_date, shape_of
 from tunewise.data.strict_json import read_object
+from tunewise.records import Grammar
 
 MAX_DEPTH = 3
 """Of objects and lists that are looked into."""
@@ -25,6 +27,9 @@ MIN_VALUES = 50
 _TYPES = {
     dict: "object", list: "list", str: "text", bool: "true or false",
     int: "number", float: "number", type(None): "null",
+}  # fmt: skip
+_SCHEMA_TYPES = {
+    "object": "object", "list": "array", "text": "string", "true or false": "boolean", "number": "number",
 }  # fmt: skip
 
 
@@ -57,13 +62,30 @@ class ValueForm:
         if self.items is not None:
             inner = self.items.describe()
             return f"list of {inner}" if inner else "list"
-        if self.values is not None and len(self.values) <= 6 and self.types == ("text",):
-            described = f"one of {', '.join(self.values.values())}"
+        if self._has_few_values():
+            described = f"one of {', '.join((self.values or {}).values())}"
         elif self.date_shape is not None:
             described = f"date as {self.date_shape}"
         else:
             described = " or ".join(self.types)
         return f"{described} or null" if self.nullable and described else described or "null"
+
+    def schema(self) -> dict[str, Any]:
+        """The JSON schema of what belongs here; of any value where several types do."""
+        if not self.closed:
+            return {}
+        if self._has_few_values():
+            texts = list((self.values or {}).values())
+            return {"enum": [*texts, None] if self.nullable else texts}
+        schema: dict[str, Any] = {"type": _SCHEMA_TYPES[self.types[0]]}
+        if self.fields is not None:
+            schema |= self.fields.schema()
+        if self.items is not None:
+            schema["items"] = self.items.schema()
+        return {"anyOf": [schema, {"type": "null"}]} if self.nullable else schema
+
+    def _has_few_values(self) -> bool:
+        return self.values is not None and len(self.values) <= 6 and self.types == ("text",)
 
     def deviation(self, value: Any, place: str) -> str | None:
         """Why `value` does not belong here."""
@@ -113,6 +135,14 @@ class ObjectForm:
             described.append(f"{len(self.fields) - 8} more keys")
         return f" with {_join(described)}" if described else ""
 
+    def schema(self) -> dict[str, Any]:
+        """The part of a JSON schema that is about an object's keys."""
+        return {
+            "properties": {key: form.schema() for key, form in self.fields.items()},
+            "required": list(self.required),
+            "additionalProperties": not self.closed,
+        }
+
     def deviation(self, value: Mapping[str, Any], place: str) -> str | None:
         """Keys first, then what they hold."""
         for key in value:
@@ -142,6 +172,14 @@ class JsonForm:
         """What they hold."""
         fields = self.root.fields
         return f"JSON objects{fields.describe()}" if fields else f"JSON, each a {self.root.describe()}"
+
+    def instruction(self) -> str:
+        """What to tell a model that is to answer so."""
+        return f"Answer with JSON and nothing else. Answers are {self.describe()}."
+
+    def grammar(self) -> Grammar:
+        """The JSON schema of such an answer."""
+        return Grammar("json_schema", json.dumps(self.root.schema(), ensure_ascii=False))
 
     def deviation(self, answer: str) -> str | None:
         """What keeps an answer from being such JSON, or what is different in it."""

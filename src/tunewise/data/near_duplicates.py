@@ -1,7 +1,9 @@
 """Examples that are small edits of one another: one of them was made from the other, or both from a third.
 
-What is wrong about them is that they count twice. An edit that the data make again and again ("my" or "the",
-Chrome or Edge) is no such accident but how the rows vary, so those rows are siblings, see `siblings.py`.
+What is wrong about them is that they count twice. A place between two words at which the rows differ again
+and again (Chrome or Edge, between "of" and "was") is no such accident but a slot of how they were made, so
+those rows are siblings, see `siblings.py`. The same edit in many places is none: somebody may have put a
+"please" to many rows.
 """
 
 from __future__ import annotations
@@ -20,8 +22,8 @@ from tunewise.records import Example
 
 # Up to here all rows that are one word apart are found; from `LONG` on also those of several edits.
 MAX_SHORT, LONG = 40, 16
-# An edit that more pairs with the same answer show is how the rows vary: this share of the rows ...
-HABIT_SHARE, HABIT_PAIRS = 0.002, 5
+# A place at which more pairs with the same answer differ is a slot: this share of the rows ...
+SLOT_SHARE, SLOT_PAIRS = 0.002, 5
 # Words in more rows than this say what the task is, not what the row is about.
 COMMON_SHARE = 0.05
 # Rows about the same thing share this much of their uncommon words ...
@@ -48,7 +50,7 @@ class NearDuplicate:
 def find_near_duplicates(examples: Sequence[Example]) -> list[NearDuplicate]:
     """Pairs with the same answer, of which one input is a small edit of the other.
 
-    That is: case and punctuation, one of several words, a swap of two words, or, in long rows, several words.
+    That is: case, punctuation or symbols, one of several words, their order, or, in long rows, several words.
     Near-linear: rows meet through hashes of their words with one left open (the deletion neighbourhood, Mor
     and Fraenkel 1982), long ones through MinHash. In a crowd of rows that are all alike not every pair is
     named, but each row is in one.
@@ -56,22 +58,24 @@ def find_near_duplicates(examples: Sequence[Example]) -> list[NearDuplicate]:
     rows = _Rows(examples)
     candidates = unique_pairs(rows.one_word_apart(), rows.much_in_common())
     edits = [(int(a), int(b), rows.edit(int(a), int(b))) for a, b in candidates]
-    kinds = Counter(edit.kind for _, _, edit in edits if edit)
-    limit = max(HABIT_PAIRS, HABIT_SHARE * len(examples))
+    pairs_at = Counter(edit.place for _, _, edit in edits if edit and not edit.certain)
+    limit = max(SLOT_PAIRS, SLOT_SHARE * len(examples))
     return [
         NearDuplicate(a, b, edit.text)
         for a, b, edit in edits
-        if edit and (edit.certain or kinds[edit.kind] <= limit) and (edit.slight or rows.about_the_same(a, b))
+        if edit
+        and (edit.certain or pairs_at[edit.place] <= limit)
+        and (edit.slight or rows.about_the_same(a, b))
     ]
 
 
 @dataclass(frozen=True, slots=True)
 class _Edit:
     text: str
-    kind: tuple[str, str]
-    """What is counted to know a habit."""
+    place: tuple[str, str] = ("", "")
+    """The words around what differs; of slight edits the words that differ, as a slip may happen anywhere."""
     certain: bool = False
-    """Never a habit."""
+    """In no slot, whatever its place."""
     slight: bool = False
     """Changes no meaning, so nothing else has to be alike."""
 
@@ -80,10 +84,12 @@ class _Rows:
     """The examples as words, and what is asked about two of them."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
-        self.words = [input_words(example) for example in examples]
+        self.inputs = [input_words(example) for example in examples]
+        # A symbol comes with a number ("$5"), and `<` and `>` make no two rows alike.
+        self.words = [_without_symbols(words) for words in self.inputs]
         self.answers = [" ".join(example.answer.casefold().split()) for example in examples]
         self.answers_tell = len(set(self.answers)) > TELLING_ANSWERS * len(examples)
-        self.row_counts = Counter(word for words in self.words for word in set(words) if word[0].isalnum())
+        self.row_counts = Counter(word for words in self.words for word in set(words))
         self.common = COMMON_SHARE * len(examples)
 
     def one_word_apart(self) -> Pairs:
@@ -116,47 +122,61 @@ class _Rows:
         """What it takes to make the one input of the other; None where that is no small edit."""
         if self.answers[a] != self.answers[b]:
             return None
-        one, other = sorted((self.words[a], self.words[b]), key=len)
-        if one == other:
-            return _Edit("only case, spacing or punctuation differ", ("", ""), certain=True, slight=True)
-        differ = [n for n, (x, y) in enumerate(zip(one, other, strict=False)) if x != y]
-        first = differ[0] if differ else len(one)
-        if len(one) == len(other) > 1 and len(differ) == 1:
-            return self._changed(one[first], other[first])
-        if len(one) == len(other) and len(differ) == 2 and sorted(one) == sorted(other):
-            x, y = one[first], one[differ[1]]
-            return _Edit(f"{x!r} and {y!r} are swapped", (min(x, y), f"<>{max(x, y)}"), slight=True)
-        if len(other) == len(one) + 1 and one[first:] == other[first + 1 :]:
-            return self._changed("", other[first])
+        a, b = sorted((a, b), key=lambda row: len(self.words[row]))
+        one, other = self.words[a], self.words[b]
+        if len(one) == len(other) > 2 and one != other and sorted(one) == sorted(other):
+            return _Edit("the same words in another order", certain=True, slight=True)
+        start, end = _common_ends(self.inputs[a], self.inputs[b])
+        before, after = self.inputs[b][:start][-1:], self.inputs[b][len(self.inputs[b]) - end :][:1]
+        place = ("".join(before), "_" + "".join(after))
+        removed, added = (
+            _without_symbols(words[start : len(words) - end]) for words in (self.inputs[a], self.inputs[b])
+        )
+        if removed == added:
+            same = self.inputs[a] == self.inputs[b]
+            what = "case, spacing or punctuation" if same else "symbols"
+            return _Edit(f"only {what} differ", place, certain=same, slight=True)
+        if len(other) > 1 and max(len(removed), len(added)) == 1:
+            return self._one_word("".join(removed), "".join(added), place)
         if len(one) >= LONG:
             shared, either = (
                 len(f(set(_bigrams(one)), set(_bigrams(other)))) for f in (set.__and__, set.__or__)
             )
             if shared >= MIN_JACCARD * either:
-                return _Edit("a few words differ", ("", ""), certain=True)
+                return _Edit("a few words differ", certain=True)
         return None
 
-    def _changed(self, x: str, y: str) -> _Edit:
+    def _one_word(self, x: str, y: str, place: tuple[str, str]) -> _Edit:
+        """`y` in the place of `x`, of which either may be empty."""
         text = f"{x!r} stands for {y!r}" if x else f"{y!r} is added"
-        kinds = sorted((_class_of(x), _class_of(y)))
+        numbers = [word[0].isdigit() for word in (x, y) if word]
         # Another number has another answer, or else the answer does not depend on it.
-        certain = kinds in (["", "#"], ["#", "#"]) and self.answers_tell
-        typo = "#" not in kinds and max(len(x), len(y)) >= TYPO_LENGTH and OSA.distance(x, y) <= 1
-        return _Edit(text, (kinds[0], kinds[1]), certain, slight=typo)
+        if all(numbers) and self.answers_tell:
+            return _Edit(text, certain=True)
+        if not any(numbers) and max(len(x), len(y)) >= TYPO_LENGTH and OSA.distance(x, y) <= 1:
+            return _Edit(text, (min(x, y), max(x, y)), slight=True)
+        return _Edit(text, place)
 
     def about_the_same(self, a: int, b: int) -> bool:
         """Whether two rows with the same answer share most of what is not said everywhere."""
         if self.answers_tell:
             return True
-        # Symbols are not counted, so that `<` and `>` make no two rows alike.
         one, other = (
             {word for word in self.words[i] if 0 < self.row_counts[word] <= self.common} for i in (a, b)
         )
         return len(one & other) >= MIN_SHARED * max(len(one), len(other))
 
 
-def _class_of(word: str) -> str:
-    return "#" if word[:1].isdigit() else word
+def _common_ends(one: Sequence[str], other: Sequence[str]) -> tuple[int, int]:
+    """How many words two lists start and end with in common, none of them counted twice."""
+    shorter = min(len(one), len(other))
+    start = next((n for n in range(shorter) if one[n] != other[n]), shorter)
+    end = next((n for n in range(shorter - start) if one[-1 - n] != other[-1 - n]), shorter - start)
+    return start, end
+
+
+def _without_symbols(words: Sequence[str]) -> list[str]:
+    return [word for word in words if word[0].isalnum()]
 
 
 def _bigrams(words: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -121,7 +121,10 @@ class ChatRows:
         """`messages`, `tools` and `parallel_tool_calls`. Raises `RowProblem`."""
         if self._columns:
             row = self._rename(row)
-        self._last = next((shape for shape in self._shapes if shape.recognises(row)), self._last)
+        shape = self._recognise(row)
+        if shape is None:
+            self._refuse_nested_rows(row)
+        self._last = shape or self._last
         return self._last.to_chat(row)
 
     def convert_whole(self, row: dict[str, Any]) -> dict[str, Any]:
@@ -131,6 +134,14 @@ class ChatRows:
             return row
         read = {*self._last.fields, *self._columns}
         return {name: value for name, value in row.items() if name not in read} | dict(chat)
+
+    def _recognise(self, row: Mapping[str, Any]) -> RowShape | None:
+        return next((shape for shape in self._shapes if shape.recognises(row)), None)
+
+    def _refuse_nested_rows(self, row: Mapping[str, Any]) -> None:
+        for name, value in row.items():
+            if isinstance(value, list) and value and isinstance(value[0], dict) and self._recognise(value[0]):
+                raise RowProblem(f"the rows stand in its field {show(name)}: give a file of that list alone")
 
     def _rename(self, row: Mapping[str, Any]) -> Mapping[str, Any]:
         missing = [name for name in self._columns if name not in row]

@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from tunewise.data.checks.base import Problem
+from tunewise.data.checks.contradictions import input_of
 from tunewise.data.clean_file import RevisedRow, RowChange, drop_row, excerpts, write_row
 from tunewise.data.row_problems import RowProblem, check_text
 from tunewise.data.source_rows import SourceRow
@@ -66,17 +67,9 @@ def list_questions(problems: Iterable[Problem], examples: Iterable[Example]) -> 
         together: dict[tuple[object, ...], list[Example]] = {}
         for line in problem.lines:
             if line in by_line:
-                together.setdefault(_input_of(by_line[line]), []).append(by_line[line])
+                together.setdefault(input_of(by_line[line]), []).append(by_line[line])
         questions += [Question(problem.code, problem.message, tuple(rows)) for rows in together.values()]
     return questions
-
-
-def _input_of(example: Example) -> tuple[object, ...]:
-    """What it asks, up to case and spacing."""
-    turns = (
-        (turn.role, " ".join(turn.content.split()).casefold(), turn.tool_calls) for turn in example.prompt
-    )
-    return (*turns, example.tools)
 
 
 class Review:
@@ -88,8 +81,9 @@ class Review:
         for decision in decisions:
             self._by_line.setdefault(decision.line, {})[decision.code] = decision
         self._skipped: set[int] = set()
-        self._visited: list[int] = []
         self._position = self._next_open()
+        before = enumerate(questions[: self._position])
+        self._visited = [place for place, question in before if self._has_decision(question)]
 
     @property
     def question(self) -> Question | None:
@@ -210,6 +204,9 @@ class Review:
         undone = [self._by_line.get(row.line, {}).pop(question.code, None) for row in question.rows]
         return any(undone)
 
+    def _has_decision(self, question: Question) -> bool:
+        return any(question.code in self._by_line.get(row.line, {}) for row in question.rows)
+
     def _is_open(self, question: Question) -> bool:
         return any(question.code not in self._by_line.get(row.line, {}) for row in self._rows_of(question))
 
@@ -246,8 +243,11 @@ def read_decisions(path: Path, data_sha256: str) -> tuple[Decision, ...]:
 
 
 def save_decisions(path: Path, data_sha256: str, decisions: tuple[Decision, ...]) -> None:
-    """Write them, whole or not at all."""
-    write_json(path, Decisions(data_sha256=data_sha256, decisions=decisions).model_dump())
+    """Write them, whole or not at all. Raises `RequestError` where they cannot be written."""
+    try:
+        write_json(path, Decisions(data_sha256=data_sha256, decisions=decisions).model_dump())
+    except OSError as error:
+        raise RequestError(f"{path}: cannot be written: {error.strerror or error}", param="out") from error
 
 
 def _is_drop(decision: Decision | None) -> bool:

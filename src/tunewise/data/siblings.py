@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -54,7 +53,7 @@ def group_siblings(examples: Sequence[Example]) -> list[Example]:
     groups.join_similar(_unit_vectors(frames), members, different[_similar_frames(frames.select(different))])
     joined = join_groups(rows, [str(names[groups.root(member)]) for member in members])
     by_position = dict(zip(order, joined, strict=True))
-    return [replace(example, group=by_position[i].group) for i, example in enumerate(examples)]
+    return [by_position[i] for i in range(len(examples))]
 
 
 def has_labels(examples: Sequence[Example]) -> bool:
@@ -149,9 +148,11 @@ class _Groups:
             again = changed[pairs].any(axis=1)
             asked, near = unique_pairs(target[pairs[again]]), (pairs[~again], similarity[~again])
             # Groups that are near no other any more are done with.
-            left = np.unique(np.concatenate([asked, near[0]]))
+            left = np.zeros(len(groups), dtype=bool)
+            left[asked] = left[near[0]] = True
+            position = np.cumsum(left) - 1
             sums, groups = _add_up(sums, target, len(groups))[left], groups[left]
-            asked, near = np.searchsorted(left, asked), (np.searchsorted(left, near[0]), near[1])
+            asked, near = position[asked], (position[near[0]], near[1])
 
 
 def _add_up(vectors: csr_array, targets: npt.NDArray[np.int64], num_targets: int) -> csr_array:

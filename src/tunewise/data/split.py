@@ -23,7 +23,7 @@ from tunewise.errors import DataError
 from tunewise.records import Example
 
 # Below this no side could hold more than one or two examples.
-MIN_EXAMPLES = 10
+MIN_TO_SPLIT = 10
 # OpenAI's guidance for a first fine-tune is 50 to 100 examples.
 WORTH_MEASURING = 50
 # The test set should show a difference this large (ten points) ...
@@ -45,25 +45,27 @@ _Z_TWO_SIDED_5_PERCENT = NormalDist().inv_cdf(0.975)
 _Z_POWER_80_PERCENT = NormalDist().inv_cdf(0.80)
 
 
-def examples_to_detect(difference: float, discordance: float) -> int:
+def examples_to_detect(difference: float, discordance: float, design_effect: float = 1.0) -> int:
     """How many paired examples show `difference` with 80% power at the two-sided 5% level.
 
     Both are shares in 0..1; `discordance` is the share of examples on which the two systems disagree, and is
     taken to be at least `difference`, as it always is. Connor 1987, Biometrics 43:207: with psi the
-    discordance and d the difference, n = (z_a sqrt(psi) + z_b sqrt(psi - d^2))^2 / d^2.
+    discordance and d the difference, n = (z_a sqrt(psi) + z_b sqrt(psi - d^2))^2 / d^2, times the design
+    effect of examples that come in groups.
     """
     if not 0 < difference <= 1:
         raise ValueError(f"a difference of {difference} cannot be detected: it must be in (0, 1]")
     psi = max(discordance, difference)
     spread = _Z_TWO_SIDED_5_PERCENT * math.sqrt(psi) + _Z_POWER_80_PERCENT * math.sqrt(psi - difference**2)
-    return math.ceil(spread**2 / difference**2)
+    return math.ceil(design_effect * math.ceil(spread**2 / difference**2))
 
 
-def detectable_difference(n: float, discordance: float) -> float | None:
+def detectable_difference(n: float, discordance: float, design_effect: float = 1.0) -> float | None:
     """The smallest difference that `n` paired examples show: the inverse of `examples_to_detect`.
 
-    None where not even a difference of 1 would show (fewer than four examples).
+    None where not even a difference of 1 would show (fewer than four examples of groups of their own).
     """
+    n /= design_effect
     a, b = _Z_TWO_SIDED_5_PERCENT, _Z_POWER_80_PERCENT
     if n < a**2:
         return None
@@ -210,7 +212,7 @@ def side_sizes(group_sizes: Sequence[int]) -> tuple[int, int, int]:
     num_examples = sum(group_sizes)
     quarter = int(num_examples * MAX_TEST_SHARE)
     design_effect = num_examples / effective_examples(group_sizes) if num_examples else 1.0
-    needed = math.ceil(examples_to_detect(TARGET_DIFFERENCE, ASSUMED_DISCORDANCE) * design_effect)
+    needed = examples_to_detect(TARGET_DIFFERENCE, ASSUMED_DISCORDANCE, design_effect)
     test = min(needed, quarter, MAX_TEST)
     validation = min(max(int(num_examples * VALIDATION_SHARE), MIN_VALIDATION), MAX_VALIDATION, quarter)
     return num_examples - validation - test, validation, test
@@ -241,10 +243,10 @@ def _ordered(examples: Iterable[Example]) -> tuple[Example, ...]:
 def _shuffled_groups(
     examples: Sequence[Example], seed: int, path: Path | str, sides: Sequence[str]
 ) -> list[list[Example]]:
-    if len(examples) < MIN_EXAMPLES:
+    if len(examples) < MIN_TO_SPLIT:
         raise DataError(
             path,
-            f"{len(examples)} usable examples: at least {MIN_EXAMPLES} are needed to train, choose and test, "
+            f"{len(examples)} usable examples: at least {MIN_TO_SPLIT} are needed to train, choose and test, "
             f"and about {WORTH_MEASURING} to be worth measuring",
         )
     groups: dict[str, list[Example]] = {}

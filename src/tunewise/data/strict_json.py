@@ -47,6 +47,11 @@ beyond a float's range raises ValueError; text that is not JSON raises its subcl
 deep a nesting raises RecursionError."""
 
 
+def json_complaint(error: json.JSONDecodeError) -> str:
+    """What is wrong, to be followed by the place."""
+    return error.msg.removesuffix(" starting at").removesuffix(" at")
+
+
 def read_object(text: str) -> dict[str, Any] | list[Any] | None:
     """The object or array that the whole text is, or None."""
     try:

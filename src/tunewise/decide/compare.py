@@ -2,28 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 from statistics import fmean
 
 import numpy as np
 
+from tunewise.approaches.names import CONTROLS, FINE_TUNED, RAG
 from tunewise.decide.costs import cost, cost_per_1000_calls
-from tunewise.decide.measurements import Measurements
-from tunewise.evaluate.metrics import PRIMARY_METRIC
+from tunewise.decide.measurements import Findings, KnowingGain, Measurements
+from tunewise.evaluate.metrics.label_sets import SET_METRICS, list_labels
+from tunewise.evaluate.metrics.scoring import FORM, KNOWING
 from tunewise.evaluate.runner import ScoredRun, value_of
-from tunewise.evaluate.stats import PairedGain, paired_gain, score_interval
-from tunewise.records import ApproachResult, ParityCertificate, SavedPerCall
-from tunewise.settings import Settings
-
-TUNED = "fine-tuned"
-FORM = "form"
+from tunewise.evaluate.stats import PairedGain, macro_f1_interval, paired_gain, score_interval
+from tunewise.records import ApproachResult, Estimate, SavedPerCall, Score
 
 
-def summarise(name: str, run: ScoredRun, metric: str, hourly_price: float) -> ApproachResult:
+def compare(runs: Mapping[str, ScoredRun], findings: Findings) -> Measurements:
+    """Everything the verdict looks at: what was found before, and the test answers of all approaches."""
+    scores = next(iter(runs.values())).scores
+    knowing = _means(runs, KNOWING)
+    gains: dict[str, dict[str, PairedGain]] = {}
+    knowing_gains: dict[str, dict[str, KnowingGain]] = {}
+    for name, rival in _pairs(runs, findings):
+        if compared := compare_pair(name, rival, runs, findings.primary_metric, findings.seed):
+            gains.setdefault(name, {})[rival] = compared[0]
+        if not {name, rival} <= knowing.keys():
+            continue
+        if compared := compare_pair(name, rival, runs, KNOWING, findings.seed):
+            knowing_gains.setdefault(name, {})[rival] = KnowingGain(*compared)
+    return Measurements(
+        **{field.name: getattr(findings, field.name) for field in fields(findings)},
+        test_examples=len(scores),
+        test_groups=len({score.group for score in scores}),
+        approaches=tuple(
+            summarise(name, run, findings.primary_metric, findings.hourly_price, findings.seed)
+            for name, run in runs.items()
+        ),
+        gains=gains,
+        knowing=knowing,
+        knowing_gains=knowing_gains,
+        form_scores=_means(runs, FORM),
+    )
+
+
+def summarise(name: str, run: ScoredRun, metric: str, hourly_price: float, seed: int) -> ApproachResult:
     """One row of the table of rivals. A call costs its share of the machine while all were asked together."""
-    values = [value_of(score, metric) for score in run.scores]
-    defined = [(v, s.group) for v, s in zip(values, run.scores, strict=True) if v is not None]
-    interval = score_interval([v for v, _ in defined], [group for _, group in defined])
+    interval = _interval(run.scores, metric, seed)
     calls = len(run.scores)
     return ApproachResult(
         name=name,
@@ -38,77 +63,72 @@ def summarise(name: str, run: ScoredRun, metric: str, hourly_price: float) -> Ap
     )
 
 
-def gains_over(
-    name: str, rivals: Sequence[str], runs: Mapping[str, ScoredRun], metric: str, seed: int
-) -> dict[str, PairedGain]:
-    """What `name` gains over each of `rivals`, paired by example; each comparison draws from its own seed."""
-    gains = {}
-    for rival in rivals:
-        pair = [{s.example_id: value_of(s, metric) for s in runs[n].scores} for n in (name, rival)]
-        both = [i for i in pair[0] if pair[0][i] is not None and pair[1].get(i) is not None]
-        first, second = ({i: side[i] or 0.0 for i in both} for side in pair)
-        groups = {s.example_id: s.group for s in runs[name].scores}
-        gains[rival] = paired_gain(first, second, groups, np.random.default_rng(seed))
-    return gains
+def _interval(scores: Sequence[Score], metric: str, seed: int) -> Estimate:
+    if metric in SET_METRICS:
+        groups = [score.group for score in scores]
+        return macro_f1_interval(*list_labels(scores), groups, np.random.default_rng(seed))
+    values = [value_of(score, metric) for score in scores]
+    defined = [(v, s.group) for v, s in zip(values, scores, strict=True) if v is not None]
+    return score_interval([v for v, _ in defined], [group for _, group in defined])
+
+
+def compare_pair(
+    name: str, rival: str, runs: Mapping[str, ScoredRun], metric: str, seed: int
+) -> tuple[PairedGain, int] | None:
+    """What `name` gains over `rival`, paired by example, and on how many examples both are defined.
+
+    None where that is on none. Each comparison draws from the seed anew, so that it is the same whatever else
+    is compared.
+    """
+    rng = np.random.default_rng(seed)
+    groups = {score.example_id: score.group for score in runs[name].scores}
+    if metric in SET_METRICS:
+        labels = {n: _labels(runs[n].scores) for n in (name, rival)}
+        expected = {score.example_id: score.expected.strip() for score in runs[name].scores}
+        gain = paired_gain(labels[name], labels[rival], groups, rng, "labels", expected)
+        return gain, len(expected)
+    first, second = ({s.example_id: value_of(s, metric) for s in runs[n].scores} for n in (name, rival))
+    both = {i: (a, b) for i, a in first.items() if a is not None and (b := second.get(i)) is not None}
+    if not both:
+        return None
+    ours, theirs = ({i: pair[side] for i, pair in both.items()} for side in (0, 1))
+    return paired_gain(ours, theirs, groups, rng), len(both)
+
+
+def _labels(scores: Sequence[Score]) -> dict[str, str | None]:
+    predicted, _ = list_labels(scores)
+    return {score.example_id: label for score, label in zip(scores, predicted, strict=True)}
+
+
+def _pairs(runs: Mapping[str, ScoredRun], findings: Findings) -> Iterator[tuple[str, str]]:
+    """Who is compared with whom: what may be recommended, with everything but itself and controls."""
+    trained = (arm.name for arm in findings.arms)
+    for name in dict.fromkeys((*trained, RAG, findings.best_untrained, findings.best_closed_book)):
+        if name is not None and name in runs:
+            yield from ((name, rival) for rival in runs if rival != name and rival not in CONTROLS)
+
+
+def _means(runs: Mapping[str, ScoredRun], metric: str) -> dict[str, float]:
+    """The mean of a metric for each approach that has answers in which it is defined."""
+    defined = (
+        name for name, run in runs.items() if any(s.metrics.get(metric) is not None for s in run.scores)
+    )
+    return {name: runs[name].mean(metric) for name in defined}
 
 
 def saved_per_call(
     runs: Mapping[str, ScoredRun], best_untrained: str | None, hourly_price: float
 ) -> SavedPerCall | None:
     """What the tuned model saves over the best prompt; None where one of the two was not measured."""
-    if best_untrained is None or not {best_untrained, TUNED} <= runs.keys():
+    if best_untrained is None or not {best_untrained, FINE_TUNED} <= runs.keys():
         return None
-    names = best_untrained, TUNED
-    rival, tuned = (summarise(name, runs[name], PRIMARY_METRIC, hourly_price) for name in names)
-    slower, faster = (fmean(score.latency_ms for score in runs[name].scores) for name in names)
+    sides = runs[best_untrained], runs[FINE_TUNED]
+    longer, shorter = (fmean(score.input_tokens for score in run.scores) for run in sides)
+    slower, faster = (fmean(score.latency_ms for score in run.scores) for run in sides)
+    dearer, cheaper = (cost(run.seconds, hourly_price) / len(run.scores) for run in sides)
     return SavedPerCall(
         rival=best_untrained,
-        input_tokens=rival.input_tokens_per_call - tuned.input_tokens_per_call,
+        input_tokens=longer - shorter,
         milliseconds=slower - faster,
-        money=(rival.cost_per_1000_calls - tuned.cost_per_1000_calls) / 1000,
+        money=dearer - cheaper,
     )
-
-
-def compare(
-    runs: Mapping[str, ScoredRun],
-    floors: Sequence[str],
-    best_untrained: str | None,
-    unique_examples: int,
-    metric: str,
-    settings: Settings,
-    seed: int,
-    *,
-    model: str | None = None,
-    parity: ParityCertificate | None = None,
-    training_seconds: float = 0.0,
-) -> Measurements:
-    """Everything the verdict looks at, from the test answers of all rivals."""
-    price = settings.hourly_price
-    scores = next(iter(runs.values())).scores
-    others = [name for name in runs if name != TUNED]
-    return Measurements(
-        primary_metric=metric,
-        unique_examples=unique_examples,
-        test_examples=len(scores),
-        test_groups=len({score.group for score in scores}),
-        approaches=tuple(summarise(name, run, metric, price) for name, run in runs.items()),
-        floors=frozenset(floors),
-        best_untrained=best_untrained,
-        gains=gains_over(TUNED, others, runs, metric, seed) if TUNED in runs else {},
-        untrained_gains=gains_over(best_untrained, floors, runs, metric, seed) if best_untrained else {},
-        form_scores=_form_scores(runs),
-        model=model,
-        parity=parity,
-        currency=settings.currency,
-        training_cost=cost(training_seconds, price),
-        hourly_price=price,
-        hourly_price_is_assumed=settings.hourly_price_is_assumed,
-    )
-
-
-def _form_scores(runs: Mapping[str, ScoredRun]) -> dict[str, float]:
-    """Mean form adherence of each rival whose answers have a form."""
-    has_form = {
-        name for name, run in runs.items() if any(score.metrics.get(FORM) is not None for score in run.scores)
-    }
-    return {name: runs[name].mean(FORM) for name in runs if name in has_form}

@@ -1,87 +1,292 @@
-"""What a verdict is made of: every number the rules and the reasons may look at, and nothing else. Pure."""
+"""What a verdict is made of: every number the rules and the reasons may look at, and nothing else. Pure.
+
+`Findings` is what a run knows beside its test answers, and what its manifest keeps; `Measurements` adds what
+those answers showed. A part that is None, or empty, was not measured: no rule that needs it applies, and
+`Measurements.not_measured` says so. Scores and shares are in 0..1, money is in the run's currency.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tunewise.decide.costs import break_even_calls
+from tunewise.approaches.names import CONTROLS, FINE_TUNED, TRAINED, WITH_DOCUMENTS
+from tunewise.decide.costs import Saving, cost
 from tunewise.evaluate.stats import PairedGain
-from tunewise.records import ApproachResult, Gain, ParityCertificate
+from tunewise.records import ApproachResult, Estimate, Gain, ParityCertificate
+
+MIN_DUPLICATE_GROUPS = 20
+"""From fewer inputs that occur twice, how often answers disagree cannot be told."""
 
 
 @dataclass(frozen=True, slots=True)
-class Measurements:
-    """One run, as measured on its test set. Scores and shares are in 0..1."""
+class FactOrSkill:
+    """Whether answers can be worked out from their prompts (a skill) or have to be looked up (facts)."""
+
+    own_auc: float
+    """How well the words of an answer tell its own prompt from others: 0.5 is not at all, 1 always."""
+    mismatch: float
+    """Share of the answers of which another prompt holds much more than their own does."""
+    own_coverage: float
+    """Mean share of an answer that its own prompt holds."""
+    distinct_answers: int
+    gap_closed: Estimate | None
+    """Of what is to be known beyond the best floor: the share that the tuned model knows."""
+    near_miss: float | None
+    """How much nearer wrong answers come to their own expected answer than to others of the same pattern."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieval:
+    """How often the passages that were found hold the answer."""
+
+    hit_rate: float
+    random_hit_rate: float
+    """The same for passages drawn at random, as common words stand everywhere."""
+
+    @property
+    def lift(self) -> float:
+        """What searching adds to chance."""
+        return self.hit_rate - self.random_hit_rate
+
+
+@dataclass(frozen=True, slots=True)
+class Disagreement:
+    """How often one input has several answers in the data, before duplicates are removed."""
+
+    share: float
+    """Of the pairs of rows with equal inputs, those whose answers differ."""
+    duplicate_groups: int
+    """Inputs that occur more than once."""
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough inputs occur twice."""
+        return self.duplicate_groups >= MIN_DUPLICATE_GROUPS
+
+
+@dataclass(frozen=True, slots=True)
+class Consistency:
+    """How steady an approach's answers to the same validation inputs are."""
+
+    agreement: float
+    """Share of the pairs of repeated answers, at the temperature of deployment, that say the same."""
+    spread: float
+    """Between the best and the worst score over orders of the shots and layouts of the prompt."""
+    form_rate: float
+    """Share of all those answers that kept the form."""
+
+
+@dataclass(frozen=True, slots=True)
+class CurveForecast:
+    """What the tuned model would gain with twice the training examples: 10%, 50% and 90% quantiles."""
+
+    low: float
+    median: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forgetting:
+    """What training changed on prompts that have nothing to do with the task."""
+
+    kl_divergence: float
+    """From the base model, in nats per token of its own answers."""
+    kl_tolerance: float
+    """That of the base quantised to 3 bits: damage that people are known to live with."""
+    retention: Estimate
+    """Change of the share of checkable prompts that are answered right; negative is forgotten."""
+    task_form_share: float
+    """Share of those prompts that are answered in the form of the task."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainedArm:
+    """A model that this run trained, and that it may recommend."""
+
+    name: str
+    """Of the approach: one of `TRAINED`."""
+    model: str | None
+    """Its `ft:` id."""
+    training_seconds: float
+    parity: ParityCertificate | None = None
+    """Whether the model that was tested is the one that was trained."""
+    forgetting: Forgetting | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What a run knows beside its test answers; from data and validation, never from the test set."""
 
     primary_metric: str
     unique_examples: int
     """After exact duplicates were dropped, all sides of the split together."""
-    test_examples: int
-    test_groups: int
-    approaches: tuple[ApproachResult, ...]
-    """Every rival that was measured, floors and the tuned model included."""
-    floors: frozenset[str]
+    floors: tuple[str, ...]
     """The names of the trivial rivals, which need no model."""
     best_untrained: str | None
     """The best rival without training, as chosen on validation; never a floor."""
-    gains: Mapping[str, PairedGain]
-    """By name of rival or floor: what the tuned model gains over it. Empty when none was trained."""
-    untrained_gains: Mapping[str, PairedGain]
-    """By name of floor: what the best untrained rival gains over it."""
-    tuned_name: str = "fine-tuned"
+    best_closed_book: str | None
+    """The same among those that are given no documents."""
+    seed: int
+    """Of the resampling tests."""
+    currency: str
+    hourly_price: float
+    hourly_price_is_assumed: bool
+    arms: tuple[TrainedArm, ...] = ()
+    fact_or_skill: FactOrSkill | None = None
+    retrieval: Retrieval | None = None
+    """None where no documents were given."""
+    disagreement: Disagreement | None = None
+    neighbours_gain: float | None = None
+    """What the commonest label among the five most similar training examples gains over the commonest of all.
+
+    None where answers are no labels."""
+    learning_curve: CurveForecast | None = None
+    consistency: dict[str, Consistency] = field(default_factory=dict)
+    """By approach."""
+    lenient_gain: PairedGain | None = None
+    """The tuned model's gain over the best untrained rival where form costs neither of them anything."""
+    general_use: bool = False
+    """Whether the tuned model is to answer other things than its task as well."""
+    calls_per_month: float | None = None
+    """As declared by the user; None where nothing was."""
+    upkeep_per_month: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class KnowingGain:
+    """A paired gain in what is known, whatever the form it is said in."""
+
+    gain: PairedGain
+    examples: int
+    """Test examples on which it is defined for both."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurements(Findings):
+    """One run, as measured on its test set."""
+
+    test_examples: int
+    test_groups: int
+    approaches: tuple[ApproachResult, ...]
+    """Everything that was measured, floors, trained models and controls included."""
+    gains: Mapping[str, Mapping[str, PairedGain]]
+    """`gains[a][b]` is what approach `a` gains over `b`."""
+    knowing: Mapping[str, float] = field(default_factory=dict)
+    """By approach: the share of answers that say what is right; empty where that is undefined."""
+    knowing_gains: Mapping[str, Mapping[str, KnowingGain]] = field(default_factory=dict)
     form_scores: Mapping[str, float] = field(default_factory=dict)
     """By approach: the share of answers that kept the form; empty where answers have none."""
-    model: str | None = None
-    """The tuned model's `ft:` id."""
-    parity: ParityCertificate | None = None
-    """Whether the model that was tested is the one that was trained; None when nobody looked."""
-    currency: str = "GBP"
-    training_cost: float = 0.0
-    hourly_price: float = 0.0
-    hourly_price_is_assumed: bool = False
 
     def __post_init__(self) -> None:
-        named = {*self.floors, *self.gains, *self.untrained_gains}
-        named |= {self.best_untrained} if self.best_untrained is not None else set()
-        named |= {self.tuned_name} if self.gains else set()
+        named = {*self.floors, *self.gains, *(rival for gains in self.gains.values() for rival in gains)}
+        named |= {name for name in (self.best_untrained, self.best_closed_book) if name is not None}
         if unknown := named - {row.name for row in self.approaches}:
             raise ValueError(f"compared with {', '.join(sorted(unknown))}, which has no result")
+        if unknown := {arm.name for arm in self.arms} - set(TRAINED):
+            raise ValueError(f"{', '.join(sorted(unknown))} is no name of a trained model")
+
+    def row(self, name: str | None) -> ApproachResult | None:
+        """The result of this approach, if it was measured."""
+        return next((row for row in self.approaches if row.name == name), None)
 
     @property
-    def tuned(self) -> ApproachResult | None:
-        """The tuned model's row, if one was trained."""
-        return self._row(self.tuned_name)
+    def untrained(self) -> tuple[str, ...]:
+        """Every rival without training that asks a model."""
+        others = {*self.floors, *TRAINED, *CONTROLS}
+        return tuple(row.name for row in self.approaches if row.name not in others)
+
+    @property
+    def prompts(self) -> tuple[str, ...]:
+        """The untrained rivals that are given no documents."""
+        return tuple(name for name in self.untrained if name not in WITH_DOCUMENTS)
 
     @property
     def rival(self) -> ApproachResult | None:
         """The best untrained rival's row, if there is one."""
-        return self._row(self.best_untrained)
+        return self.row(self.best_untrained)
+
+    def arm(self, name: str) -> TrainedArm | None:
+        """The trained model of this approach, if it was tested."""
+        return next((arm for arm in self.arms if arm.name == name and self.row(name) is not None), None)
+
+    @property
+    def main_arm(self) -> TrainedArm | None:
+        """The trained model that a verdict is about unless it recommends another one."""
+        return next((arm for name in TRAINED if (arm := self.arm(name)) is not None), None)
+
+    @property
+    def tuned(self) -> ApproachResult | None:
+        """The row of `main_arm`."""
+        return self.row(self.main_arm.name) if self.main_arm is not None else None
+
+    def rivals_of(self, name: str) -> tuple[str, ...]:
+        """All that this trained approach has to beat: the one with documents also the one without."""
+        simpler = (FINE_TUNED,) if name != FINE_TUNED and self.arm(FINE_TUNED) is not None else ()
+        return (*self.floors, *self.untrained, *simpler)
+
+    def gain_over(self, name: str, rival: str | None) -> PairedGain | None:
+        """What `name` gains over `rival`, if both were measured."""
+        return None if rival is None else self.gains.get(name, {}).get(rival)
 
     @property
     def gain_over_rival(self) -> PairedGain | None:
-        """What the tuned model gains over the best untrained rival."""
-        return None if self.best_untrained is None else self.gains.get(self.best_untrained)
+        """What the main trained model gains over the best untrained rival."""
+        return None if self.main_arm is None else self.gain_over(self.main_arm.name, self.best_untrained)
 
-    @property
-    def gain(self) -> Gain | None:
-        """`gain_over_rival`, with the lowest end and the largest p over all rivals and floors."""
-        if self.gain_over_rival is None:
+    def gain(self, name: str) -> Gain | None:
+        """Its gain over the best untrained rival, with the lowest end and largest p over all rivals."""
+        over_best = self.gain_over(name, self.best_untrained)
+        if over_best is None:
             return None
+        gains = [gain for rival in self.rivals_of(name) if (gain := self.gain_over(name, rival)) is not None]
         return Gain(
-            estimate=self.gain_over_rival.estimate,
-            low=min(gain.low for gain in self.gains.values()),
-            high=self.gain_over_rival.high,
-            p_value=min(1.0, 2 * max(gain.p_one_sided for gain in self.gains.values())),
+            estimate=over_best.estimate,
+            low=min(gain.low for gain in gains),
+            high=over_best.high,
+            p_value=min(1.0, 2 * max(gain.p_one_sided for gain in gains)),
         )
 
     @property
-    def break_even_calls(self) -> int | None:
-        """After how many calls training has paid for itself; None if never, or with nothing to compare."""
-        if self.tuned is None or self.rival is None:
-            return None
-        per_call = self.rival.cost_per_1000_calls / 1000, self.tuned.cost_per_1000_calls / 1000
-        return break_even_calls(self.training_cost, *per_call)
+    def ceiling(self) -> float:
+        """The best score that can be expected of anybody.
 
-    def _row(self, name: str | None) -> ApproachResult | None:
-        return next((row for row in self.approaches if row.name == name), None)
+        Two answers that are each right with probability c agree at least as often as both are right, c * c;
+        so their disagreement d leaves at most c = sqrt(1 - d). 1 where the disagreement is not known.
+        """
+        if self.disagreement is None or not self.disagreement.is_known:
+            return 1.0
+        return math.sqrt(1 - self.disagreement.share)
+
+    def training_cost(self, arm: TrainedArm) -> float:
+        """What training this model cost."""
+        return cost(arm.training_seconds, self.hourly_price)
+
+    def saving(self, arm: TrainedArm, rival: str | None) -> Saving | None:
+        """What calls to this model save over calls to `rival`; None where one of them was not measured."""
+        mine, other = self.row(arm.name), self.row(rival)
+        if mine is None or other is None:
+            return None
+        per_call = other.cost_per_1000_calls / 1000, mine.cost_per_1000_calls / 1000
+        return Saving(self.training_cost(arm), *per_call)
+
+    @property
+    def not_measured(self) -> tuple[str, ...]:
+        """What could have changed the verdict and was not looked at, in words."""
+        arm = self.main_arm
+        absent = {
+            "what guessing would score": not self.floors,
+            "whether the answers are facts or a skill": self.fact_or_skill is None,
+            "answers from your documents, as none were given": self.retrieval is None,
+            "what is known whatever the form it is said in": not self.knowing,
+            "how often your answers contradict each other": self.disagreement is None
+            or not self.disagreement.is_known,
+            "how steady the answers are": not self.consistency,
+            "what twice the examples would give": arm is not None and self.learning_curve is None,
+            "whether the served model is the trained one": arm is not None and arm.parity is None,
+            "what training made the model forget": arm is not None and arm.forgetting is None,
+            "what training saves, as no number of calls a month was declared": arm is not None
+            and self.calls_per_month is None,
+        }
+        return tuple(words for words, is_absent in absent.items() if is_absent)

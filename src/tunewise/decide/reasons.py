@@ -2,58 +2,97 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import Any
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 
 from tunewise.data.split import detectable_difference
-from tunewise.decide.measurements import Measurements
-from tunewise.decide.wording import gain_over, money, percent
+from tunewise.decide.criteria import MIN_SAVED_SHARE, SMALLEST_GAIN, forgets, not_inferior, wins_over
+from tunewise.decide.guards import FORGETS, NOT_PARITY, describe_forgetting, is_sound, served_otherwise
+from tunewise.decide.measurements import Measurements, TrainedArm
+from tunewise.decide.rules.base import MEASURED_GAIN, gain_clause, gain_evidence, interval
+from tunewise.decide.wording import gain_over, money, name_in_words, whole_percent, whole_points
 from tunewise.records import Reason
 
 # A form kept in at least this share of answers can be parsed without a safety net.
 FORM_KEPT = 0.95
+# An approach that agrees with itself less often than this is right at most 90% of the time (0.9 squared).
+MIN_AGREEMENT = 0.81
+# Layouts of one prompt that mean the same differ by 7.5 points in the median (Sclar et al. 2023).
+MAX_SPREAD = 0.10
 
 
-NOT_PARITY = "not-parity"
-"""The code of the reason that stands in every verdict on a model that is not served as it was trained."""
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """A reason that decides nothing: what it says, and when it is said."""
+
+    code: str
+    when: str
+    find: Callable[[Measurements, TrainedArm | None], Reason | None]
 
 
-def reasons_for_training(m: Measurements) -> list[Reason]:
-    """What training brought besides the score."""
-    return [reason for reason in (form_reason(m), cost_reason(m), test_size_reason(m)) if reason is not None]
-
-
-def reasons_against_training(m: Measurements) -> list[Reason]:
-    """What training would have brought (or why no score of it counts), and what could have been missed."""
-    found = parity_reason(m) or gain_reason(m), test_size_reason(m)
+def observe(m: Measurements, arm: TrainedArm | None, *, trains: bool) -> list[Reason]:
+    """What there is to say beside a ruling about `arm`, the most urgent first."""
+    found = (o.find(m, arm) for o in (OBSERVATIONS_ON_A_WIN if trains else OBSERVATIONS_ON_NO_WIN))
     return [reason for reason in found if reason is not None]
 
 
-def form_reason(m: Measurements) -> Reason | None:
+def parity_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
+    """The tuned model was tested as it is served, and that is not as it was trained."""
+    flaw = None if arm is None else served_otherwise(m, arm)
+    return None if flaw is None else Reason(NOT_PARITY, flaw.sentence, flaw.evidence)
+
+
+def forgetting_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:  # noqa: ARG001 - its shape
+    """Harm beyond the task, where the model is for the task alone."""
+    if arm is None or arm.forgetting is None or not forgets(arm.forgetting):
+        return None
+    seen = describe_forgetting(arm.forgetting)
+    text = f"Send the tuned model nothing but its task, because it forgot other things: {seen}."
+    return Reason(FORGETS, text, {"forgetting": asdict(arm.forgetting)})
+
+
+def form_only_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
+    """A gain that is gone where form costs nothing can be had without training."""
+    gain = m.lenient_gain
+    if arm is None or gain is None or wins_over(gain):
+        return None
+    text = (
+        "What training gained is the form alone: read leniently, it does no better than prompting "
+        f"({gain_over(m.best_untrained or 'it', gain)}). Enforcing the form (structured output) may do."
+    )
+    return Reason("form-only", text, {"gain_when_read_leniently": interval(gain)})
+
+
+def form_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     """Prompts that do not get the form of the answer kept have a weakness that training cures."""
-    others = {m.tuned_name, *m.floors}
-    prompts = {name: share for name, share in m.form_scores.items() if name not in others}
-    tuned, best = m.form_scores.get(m.tuned_name, 0.0), max(prompts.values(), default=1.0)
+    if arm is None:
+        return None
+    prompts = {name: share for name, share in m.form_scores.items() if name in m.untrained}
+    tuned, best = m.form_scores.get(arm.name, 0.0), max(prompts.values(), default=1.0)
     if tuned < FORM_KEPT or best >= FORM_KEPT:
         return None
     text = (
-        f"The tuned model keeps the form of the answer {percent(tuned)} of the time, "
-        f"the best prompt {percent(best)}."
+        f"The tuned model keeps the form of the answer {whole_percent(tuned)} of the time, "
+        f"the best prompt {whole_percent(best)}."
     )
-    return Reason("format-not-learned-by-prompting", text, {m.tuned_name: tuned, **prompts})
+    return Reason("format-not-learned-by-prompting", text, {arm.name: tuned, **prompts})
 
 
-def cost_reason(m: Measurements) -> Reason | None:
-    """What a call costs after training, where that is less than with the best prompt."""
-    tuned, rival = m.tuned, m.rival
-    if tuned is None or rival is None or tuned.cost_per_1000_calls >= rival.cost_per_1000_calls:
+def cost_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
+    """What a call costs after training, where that is less than with the best untrained rival."""
+    tuned, rival = m.row(arm.name) if arm else None, m.rival
+    if arm is None or tuned is None or rival is None:
+        return None
+    saving = m.saving(arm, rival.name)
+    if saving is None or saving.per_call <= 0:
         return None
     assumed = "an assumed " if m.hourly_price_is_assumed else ""
-    price = money(m.hourly_price, m.currency)
     text = (
         f"A call reads {tuned.input_tokens_per_call:.0f} tokens, not {rival.input_tokens_per_call:.0f}; "
         f"1,000 calls cost {money(tuned.cost_per_1000_calls, m.currency)} instead of "
-        f"{money(rival.cost_per_1000_calls, m.currency)}, at {assumed}{price} an hour."
+        f"{money(rival.cost_per_1000_calls, m.currency)}, at {assumed}{money(m.hourly_price, m.currency)} "
+        "an hour."
     )
     evidence = {
         "input_tokens_per_call": tuned.input_tokens_per_call,
@@ -62,61 +101,109 @@ def cost_reason(m: Measurements) -> Reason | None:
         "cost_per_1000_calls_of_rival": rival.cost_per_1000_calls,
         "hourly_price": m.hourly_price,
         "hourly_price_is_assumed": m.hourly_price_is_assumed,
-        "break_even_calls": m.break_even_calls,
+        "break_even_calls": saving.break_even_calls,
     }
     return Reason("cheaper-per-call", text, evidence)
 
 
-def parity_reason(m: Measurements) -> Reason | None:
-    """The tuned model was tested as it is served, and that is not as it was trained."""
-    parity = m.parity
-    if parity is None or parity.passed:
+def volume_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
+    """A model as good and cheaper, of which nobody said how often it will be called."""
+    if arm is None or m.best_untrained is None or m.calls_per_month is not None:
         return None
-    if not parity.ids_equal:
-        seen = "it reads the same conversations as other tokens"
-    elif parity.max_difference is None:
-        seen = "no log-probabilities could be compared"
-    else:
-        seen = (
-            f"log-probabilities of the same tokens differ by up to {parity.max_difference:.2g} nats, "
-            f"where rounding in {parity.precision} explains {parity.tolerance:.2g}"
-        )
-    text = f"The served model is not the trained one ({seen}), so its score says nothing: train it again."
-    return Reason(NOT_PARITY, text, {"parity": asdict(parity)})
-
-
-def gain_reason(m: Measurements) -> Reason | None:
-    """The gain as measured, where one was."""
-    if m.gain_over_rival is None:
+    saving = m.saving(arm, m.best_untrained)
+    if saving is None or saving.share < MIN_SAVED_SHARE:
         return None
-    return Reason("measured-gain", f"What training changed: {gain_clause(m)}.", gain_evidence(m))
+    if not is_sound(m, arm) or not not_inferior(m, arm, m.best_untrained):
+        return None
+    text = (
+        f"A call to the tuned model costs {whole_percent(saving.share)} less and the answers are as good: it "
+        f"pays back after {saving.break_even_calls:,} calls. Say how many you make with --calls-per-month."
+    )
+    evidence = {"saved_share": saving.share, "break_even_calls": saving.break_even_calls}
+    return Reason("cheaper-at-volume", text, evidence)
 
 
-def test_size_reason(m: Measurements) -> Reason | None:
+def steadiness_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:  # noqa: ARG001 - its shape
+    """A best untrained rival whose score hangs on chance or on wording."""
+    seen = m.consistency.get(m.best_untrained or "")
+    if seen is None or m.best_untrained is None:
+        return None
+    flaws = []
+    if seen.agreement < MIN_AGREEMENT:
+        cap = whole_percent(math.sqrt(seen.agreement))
+        same = whole_percent(seen.agreement)
+        flaws.append(f"asked again it gives the same answer {same} of the time, so it is right at most {cap}")
+    if seen.spread > MAX_SPREAD:
+        flaws.append(f"its score moves by {whole_points(seen.spread)} with order and layout")
+    if seen.form_rate < FORM_KEPT:
+        flaws.append(f"it keeps the form of the answer {whole_percent(seen.form_rate)} of the time")
+    if not flaws:
+        return None
+    who = name_in_words(m, m.best_untrained)
+    text = f"{who[:1].upper()}{who[1:]} is unsteady: {'; '.join(flaws)}."
+    return Reason("unsteady-prompt", text, {m.best_untrained: asdict(seen)})
+
+
+def gain_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
+    """The gain as measured, of a model that was served as it was trained."""
+    if arm is None or served_otherwise(m, arm) or m.gain_over(arm.name, m.best_untrained) is None:
+        return None
+    text = f"What training changed: {gain_clause(m, arm.name)}."
+    return Reason(MEASURED_GAIN, text, gain_evidence(m, arm.name))
+
+
+def test_size_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     """What a test set of this size can show, given how often the two were seen to disagree."""
-    gain = m.gain_over_rival
+    gain = None if arm is None else m.gain_over(arm.name, m.best_untrained)
     if gain is None:
         return None
     difference = detectable_difference(m.test_examples / gain.design_effect, gain.discordance)
     if difference is None:
         return None
-    visible = f"{100 * difference:.0f} points"
-    text = f"{m.test_examples} unseen examples are enough to show a gain of {visible} or more."
+    text = (
+        f"{m.test_examples} unseen examples are enough to show a gain of {whole_points(difference)} or more."
+    )
     evidence = {"test_examples": m.test_examples, "test_groups": m.test_groups, "visible_gain": difference}
     return Reason("test-size", text, evidence)
 
 
-def gain_clause(m: Measurements) -> str:
-    """The gain over the best untrained rival, in words; empty where there is none."""
-    if m.best_untrained is None or m.gain_over_rival is None:
-        return ""
-    return gain_over(m.best_untrained, m.gain_over_rival)
+_PARITY = Observation(NOT_PARITY, "the tuned model is not served as it was trained", parity_reason)
+_STEADINESS = Observation(
+    "unsteady-prompt",
+    f"the best untrained approach agrees with itself in fewer than {whole_percent(MIN_AGREEMENT)} of "
+    f"repeats, moves by more than {whole_points(MAX_SPREAD)} with order and layout, or keeps the form in "
+    f"fewer than {whole_percent(FORM_KEPT)}",
+    steadiness_reason,
+)
+_TEST_SIZE = Observation("test-size", "a tuned model was compared with a prompt", test_size_reason)
+_FORGETTING = Observation(FORGETS, "training did harm beyond its task", forgetting_reason)
 
-
-def gain_evidence(m: Measurements) -> dict[str, Any]:
-    """The combined gain, and the estimate, low and high end against each rival and floor."""
-    against = {name: [gain.estimate, gain.low, gain.high] for name, gain in m.gains.items()}
-    if m.gain is None:
-        return {"against": against}
-    combined = {"gain": m.gain.estimate, "low": m.gain.low, "high": m.gain.high, "p_value": m.gain.p_value}
-    return {**combined, "against": against}
+OBSERVATIONS_ON_A_WIN: tuple[Observation, ...] = (
+    _FORGETTING,
+    Observation(
+        "form-only",
+        f"read leniently, the tuned model does not win by {whole_points(SMALLEST_GAIN)} any more",
+        form_only_reason,
+    ),
+    Observation(
+        "format-not-learned-by-prompting",
+        f"the tuned model keeps the form of the answer in {whole_percent(FORM_KEPT)} or more, no prompt does",
+        form_reason,
+    ),
+    Observation("cheaper-per-call", "calls to the tuned model cost less than the best prompt's", cost_reason),
+    _STEADINESS,
+    _TEST_SIZE,
+)
+OBSERVATIONS_ON_NO_WIN: tuple[Observation, ...] = (
+    _PARITY,
+    Observation(MEASURED_GAIN, "both were measured, and the reason before does not say it", gain_reason),
+    Observation(
+        "cheaper-at-volume",
+        f"the tuned model is surely not worse by what matters, its calls cost "
+        f"{whole_percent(MIN_SAVED_SHARE)} "
+        "less or better, and no number of calls was declared",
+        volume_reason,
+    ),
+    _STEADINESS,
+    _TEST_SIZE,
+)

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
+from tunewise.approaches.names import FINE_TUNED, FINE_TUNED_RAG, FROM_SCRATCH, RAG
+from tunewise.decide.measurements import Measurements
 from tunewise.evaluate.stats import PairedGain
 
 _SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
 _MINUS = "−"
+_OWN_NAMES = {
+    FINE_TUNED: "the tuned model",
+    FINE_TUNED_RAG: "the tuned model with your documents",
+    FROM_SCRATCH: "a model trained on your examples alone",
+    RAG: f"a prompt with your documents ({RAG})",
+}
 
 
-def percent(share: float) -> str:
+def whole_percent(share: float) -> str:
     """A share as a whole percentage, with a decimal where rounding would claim all or nothing."""
     whole = round(100 * share)
     return f"{100 * share:.1f}%" if whole in (0, 100) and share not in (0, 1) else f"{whole}%"
 
 
-def points(difference: float) -> str:
-    """A difference of shares, in percentage points."""
-    return f"{100 * difference:+.1f} points"
+def whole_points(difference: float) -> str:
+    """A difference of shares without its sign, in whole percentage points."""
+    return f"{100 * abs(difference):.0f} points"
 
 
 def gain_over(rival: str, gain: PairedGain) -> str:
@@ -28,20 +35,16 @@ def gain_over(rival: str, gain: PairedGain) -> str:
     p = min(1.0, 2 * gain.p_one_sided)
     chance = "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
     interval = f"95% interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
-    return f"{points(gain.estimate)} over {rival} ({interval}, {chance})"
+    return f"{100 * gain.estimate:+.1f} points over {rival} ({interval}, {chance})"
 
 
-def scores(named: Sequence[tuple[str, float]], primary_metric: str, test_examples: int) -> str:
-    """The absolute scores as a clause: "the tuned model gets 92% of 233 unseen examples right, ... 23%"."""
-    if not named:
-        return "nothing was measured"
-    (first, score), *others = named
-    if primary_metric == "exact_match":
-        clause = f"{first} gets {percent(score)} of {test_examples} unseen examples right"
-    else:
-        metric = primary_metric.replace("_", " ")
-        clause = f"{first} scores {percent(score)} on {metric} over {test_examples} unseen examples"
-    return ", ".join([clause, *(f"{name} {percent(score)}" for name, score in others)])
+def name_in_words(m: Measurements, name: str) -> str:
+    """An approach as a reader knows it, with its name where the table has to be searched for it."""
+    if name in _OWN_NAMES:
+        return _OWN_NAMES[name]
+    if name in m.floors:
+        return f"guessing ({name})"
+    return f"the best prompt ({name})" if name in (m.best_untrained, m.best_closed_book) else name
 
 
 def money(amount: float, currency: str) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from tunewise.approaches.base import Approach, Floor
 from tunewise.engines.base import Engine
-from tunewise.evaluate.metrics import AnswerForm, metrics_for
+from tunewise.evaluate.metrics.label_sets import SET_METRICS, score_set
+from tunewise.evaluate.metrics.scoring import Scoring
 from tunewise.progress import Progress
 from tunewise.records import ChatRequest, Completion, Example, Score, write_answer
 
@@ -21,7 +22,7 @@ MIN_ANSWER_TOKENS = 20
 class Decoding:
     """How answers are produced and read; one for all rivals."""
 
-    form: AnswerForm
+    scoring: Scoring
     max_tokens: int
     """Answers are cut here. Greedy decoding; the end of turn stops an answer before that."""
 
@@ -39,6 +40,10 @@ class ScoredRun:
         defined = [value for value in values if value is not None]
         return sum(defined) / len(defined) if defined else 0.0
 
+    def score(self, metric: str) -> float:
+        """What the metric says of all answers together: their mean, unless it is one of the whole set."""
+        return score_set(metric, self.scores) if metric in SET_METRICS else self.mean(metric)
+
     def to_json(self) -> dict[str, Any]:
         """For the run folder."""
         return {"scores": [asdict(score) for score in self.scores], "seconds": self.seconds}
@@ -54,11 +59,11 @@ def value_of(score: Score, metric: str) -> float | None:
     return score.metrics.get(metric) if score.status == "answered" else 0.0
 
 
-def choose_decoding(engine: Engine, form: AnswerForm, train: Sequence[Example]) -> Decoding:
+def choose_decoding(engine: Engine, scoring: Scoring, train: Sequence[Example]) -> Decoding:
     """Room for twice the longest training answer, and at least `MIN_ANSWER_TOKENS` more than it."""
     longest = max(train, key=lambda example: len(example.answer.encode()))
     tokens = engine.count_answer_tokens(engine.base_id, longest.answer)
-    return Decoding(form, tokens + max(tokens, MIN_ANSWER_TOKENS))
+    return Decoding(scoring, tokens + max(tokens, MIN_ANSWER_TOKENS))
 
 
 def run_approach(
@@ -74,6 +79,7 @@ def run_approach(
             approach.model,
             approach.messages(example),
             decoding.max_tokens,
+            grammar=approach.grammar,
             tools=example.tools,
             parallel_tool_calls=example.parallel_tool_calls,
         )
@@ -83,29 +89,27 @@ def run_approach(
     with progress.task(f"testing {approach.name}", len(examples)) as task:
         completions = engine.generate(requests, lambda _: task.advance())
     seconds = time.perf_counter() - started
-    metrics = metrics_for(decoding.form)
     scores = (
-        _score(approach.name, example, completion, metrics)
+        _score(approach.name, example, completion, decoding.scoring)
         for example, completion in zip(examples, completions, strict=True)
     )
     return ScoredRun(tuple(scores), seconds)
 
 
-def run_floor(floor: Floor, examples: Sequence[Example], form: AnswerForm) -> ScoredRun:
+def run_floor(floor: Floor, examples: Sequence[Example], scoring: Scoring) -> ScoredRun:
     """Score a rival that needs no model."""
     started = time.perf_counter()
     completions = [Completion(floor.answer(example), "stop", 0, 0, 0.0) for example in examples]
     seconds = time.perf_counter() - started
-    metrics = metrics_for(form)
     pairs = zip(examples, completions, strict=True)
-    return ScoredRun(tuple(_score(floor.name, e, c, metrics) for e, c in pairs), seconds)
+    return ScoredRun(tuple(_score(floor.name, e, c, scoring) for e, c in pairs), seconds)
 
 
 def _score(
     approach: str,
     example: Example,
     completion: Completion,
-    metrics: Mapping[str, Callable[[str, str], float | None]],
+    scoring: Scoring,
 ) -> Score:
     failed = completion.error is not None
     answer = write_answer(completion.text, completion.tool_calls)
@@ -116,9 +120,7 @@ def _score(
         status="failed" if failed else "answered",
         answer=completion.error or "" if failed else answer,
         expected=example.answer,
-        metrics={
-            name: None if failed else metric(answer, example.answer) for name, metric in metrics.items()
-        },
+        metrics=dict.fromkeys(scoring.metrics) if failed else scoring.score(answer, example),
         input_tokens=completion.input_tokens,
         output_tokens=completion.output_tokens,
         latency_ms=round(completion.latency_ms, 3),

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from tunewise.approaches.prompted import (
-    Prompted,
-    common_instruction,
-    draw_shots,
-    few_shot,
-    instructed,
-    zero_shot,
-)
+from tunewise.approaches.base import Approach
+from tunewise.approaches.rivals import PromptSetup, build
+from tunewise.approaches.shown import Shown
 from tunewise.engines.base import Engine
 from tunewise.evaluate.runner import Decoding, ScoredRun, run_approach
 from tunewise.progress import Progress, SilentProgress
-from tunewise.records import Example
+from tunewise.records import Example, Grammar
 
-NUMBERS_OF_SHOTS = (2, 4, 8)
 ROUNDS = (12, 36)
 """How many validation examples the candidates of each round have been asked about at its end."""
 
@@ -28,91 +23,96 @@ ROUNDS = (12, 36)
 class PromptChoice:
     """What validation said about prompting."""
 
-    instruction: str | None
-    num_shots: int
-    best: str | None
-    """The name of the best prompted rival; None when none was asked for."""
+    setups: dict[str, PromptSetup]
+    """The best one of each rival, by its name, in the order in which they were tried."""
     scores: dict[str, float]
-    """Mean primary metric on validation, by candidate, the best first."""
+    """Mean primary metric on validation, by the setup's label, the best first."""
+    calls: int
+    """How many were made to find this out."""
 
+    @property
+    def ranking(self) -> tuple[str, ...]:
+        """The rivals, best first."""
+        names = {setup.label: name for name, setup in self.setups.items()}
+        return tuple(names[label] for label in self.scores if label in names)
 
-def prompted_rivals(
-    names: Sequence[str], choice: PromptChoice, train: Sequence[Example], model: str, seed: int
-) -> list[Prompted]:
-    """The rivals of `names` as they go to the test, with what was chosen for them."""
-    shots = draw_shots(train, choice.num_shots, seed)
-    rivals = [zero_shot(model), few_shot(model, choice.instruction, shots)]
-    if choice.instruction is not None:
-        rivals.insert(1, instructed(model, choice.instruction))
-    return [rival for rival in rivals if rival.name in names]
+    @property
+    def best(self) -> str | None:
+        """The best rival; None when none was asked for."""
+        return next(iter(self.ranking), None)
+
+    def best_without(self, names: Collection[str]) -> str | None:
+        """The best rival that is none of these."""
+        return next((name for name in self.ranking if name not in names), None)
+
+    def describe(self) -> str:
+        """What was tried and what is tested."""
+        if not self.setups:
+            return "prompts: none was asked for"
+        chosen = "; ".join(setup.label for setup in self.setups.values())
+        return f"prompts: {len(self.scores)} tried on validation in {self.calls} calls; tested are {chosen}"
+
+    def to_json(self) -> dict[str, Any]:
+        """For the run folder."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> PromptChoice:
+        """The inverse of `to_json`."""
+        setups = {name: _read_setup(setup) for name, setup in value["setups"].items()}
+        return cls(setups, value["scores"], value["calls"])
 
 
 def choose_prompts(
-    names: Sequence[str],
-    train: Sequence[Example],
+    setups: Sequence[PromptSetup],
+    shown: Shown,
     validation: Sequence[Example],
-    instruction: str | None,
     engine: Engine,
     decoding: Decoding,
     metric: str,
-    seed: int,
     progress: Progress,
 ) -> PromptChoice:
-    """Try every prompt, and few-shot with each number of shots, within a fixed number of calls.
+    """Try every setup within a fixed number of calls. One that does not fit the context scores 0.
 
-    `instruction` overrides the data's own. Candidates that do not fit the context score 0.
+    Successive halving (Jamieson & Talwalkar 2016): the better half goes on to more examples. One that stayed
+    longer is better than one that was dropped before; of equals the one listed first wins.
     """
-    model = engine.base_id
-    instruction = instruction or common_instruction(train)
-    shots = draw_shots(train, max(NUMBERS_OF_SHOTS), seed)
-    candidates: dict[str, Prompted] = {}
-    if "zero-shot" in names:
-        candidates["zero-shot"] = zero_shot(model)
-    if "instructed" in names and instruction is not None:
-        candidates["instructed"] = instructed(model, instruction)
-    if "few-shot" in names:
-        for number in NUMBERS_OF_SHOTS:
-            candidates[f"few-shot, {number} shots"] = few_shot(model, instruction, shots[:number])
-    scores = _halving_rounds(candidates, validation, engine, decoding, metric, progress)
-    best_first = [candidates[label] for label in scores]
-    num_shots = next((len(rival.shots) for rival in best_first if rival.name == "few-shot"), 0)
-    return PromptChoice(instruction, num_shots, best_first[0].name if best_first else None, scores)
-
-
-def _halving_rounds(
-    candidates: Mapping[str, Prompted],
-    validation: Sequence[Example],
-    engine: Engine,
-    decoding: Decoding,
-    metric: str,
-    progress: Progress,
-) -> dict[str, float]:
-    """Successive halving (Jamieson & Talwalkar 2016): the better half goes on to more examples.
-
-    Returns each candidate's mean over the examples it was asked about, the best first: one that stayed
-    longer is better than one that was dropped before. Of equals the one listed first wins.
-    """
+    candidates = {setup.label: build(setup, shown) for setup in setups}
+    by_label = {setup.label: setup for setup in setups}
+    runs: dict[str, list[ScoredRun]] = {label: [] for label in candidates}
     left, asked = list(candidates), 0
-    runs: dict[str, list[ScoredRun]] = {label: [] for label in left}
     for until in ROUNDS:
         examples = validation[asked:until]
         if not examples or not left:
             break
         with progress.task(f"choosing among {len(left)} prompts on validation", len(left)) as task:
             for label in left:
-                runs[label].append(
-                    run_approach(candidates[label], examples, engine, decoding, SilentProgress())
-                )
+                runs[label].append(_ask(candidates[label], examples, engine, decoding))
                 task.advance(1, label)
         asked = until
-        means = {label: _mean(runs[label], metric) for label in left}
         # sorted() is stable: of equals, the one listed first stays.
-        left = sorted(left, key=lambda label: -means[label])[: math.ceil(len(left) / 2)]
+        left = sorted(left, key=lambda label: -_mean(runs[label], metric))[: math.ceil(len(left) / 2)]
     means = {label: _mean(run, metric) for label, run in runs.items()}
-    return {
-        label: means[label] for label in sorted(means, key=lambda label: (-len(runs[label]), -means[label]))
-    }
+    best_first = sorted(means, key=lambda label: (-len(runs[label]), -means[label]))
+    best_of_rival: dict[str, PromptSetup] = {}
+    for label in best_first:
+        best_of_rival.setdefault(by_label[label].rival, by_label[label])
+    return PromptChoice(
+        # In the order given, which is that of their cost.
+        setups={setup.rival: best_of_rival[setup.rival] for setup in setups},
+        scores={label: means[label] for label in best_first},
+        calls=sum(len(run.scores) for each in runs.values() for run in each),
+    )
+
+
+def _ask(approach: Approach, examples: Sequence[Example], engine: Engine, decoding: Decoding) -> ScoredRun:
+    return run_approach(approach, examples, engine, decoding, SilentProgress())
 
 
 def _mean(runs: Sequence[ScoredRun], metric: str) -> float:
-    return ScoredRun(tuple(score for run in runs for score in run.scores), 0.0).mean(metric)
+    return ScoredRun(tuple(score for run in runs for score in run.scores), 0.0).score(metric)
+
+
+def _read_setup(value: Mapping[str, Any]) -> PromptSetup:
+    grammar = value["grammar"]
+    return PromptSetup(**{**value, "grammar": Grammar(**grammar) if grammar else None})

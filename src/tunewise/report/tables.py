@@ -7,6 +7,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tunewise.evaluate.metrics.label_sets import SET_METRICS, score_set
 from tunewise.records import AnswerStatus, ApproachResult, Score, Verdict
 from tunewise.report.rivals import KIND_NAMES, Contest, describe
 from tunewise.report.wording import (
@@ -48,7 +49,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """The mean of one secondary metric over the answers where it is defined."""
+    """One secondary metric: its mean over the answers where it is defined, or what it says of all of them."""
 
     value: str
     undefined: int
@@ -101,12 +102,14 @@ def _row(result: ApproachResult, verdict: Verdict, scores: Sequence[Score], metr
         output_tokens=NOTHING if asks_no_model else tokens(result.output_tokens_per_call),
         latency_ms=NOTHING if asks_no_model else milliseconds(latency),
         cost=money(result.cost_per_1000_calls, verdict.currency),
-        measures=tuple(_measure(answered, metric) for metric in metrics),
+        measures=tuple(_measure(scores, metric) for metric in metrics),
     )
 
 
-def _measure(answered: Sequence[Score], metric: str) -> Measure:
-    values = [score.metrics.get(metric) for score in answered]
+def _measure(scores: Sequence[Score], metric: str) -> Measure:
+    if metric in SET_METRICS and scores:
+        return Measure(percent(score_set(metric, scores)), undefined=0)
+    values = [score.metrics.get(metric) for score in scores if score.status == "answered"]
     defined = [value for value in values if value is not None and is_number(value)]
     return Measure(_mean(defined), len(values) - len(defined))
 
@@ -149,10 +152,15 @@ def _tokens(result: ApproachResult) -> float:
 
 METRIC_NAMES: Mapping[str, str] = {
     "exact_match": "Answers exactly right",
-    "json_field_accuracy": "JSON fields right",
-    "form": "Form kept",
-    "accuracy": "Answers right",
     "macro_f1": "Macro F1",
+    "json_field_accuracy": "JSON fields right",
+    "json_validity": "Valid JSON",
+    "numeric_match": "Numbers right",
+    "contains_answer": "Answer contained",
+    "chrf": "chrF",
+    "rouge_l": "ROUGE-L",
+    "knowing": "Asked-for values held",
+    "form": "Form kept",
 }
 
 

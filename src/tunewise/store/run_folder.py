@@ -19,6 +19,8 @@ from tunewise.errors import RunFolderError
 from tunewise.store.files import TEMPORARY, read_json, read_jsonl, write_json
 
 IDENTITY_FILE = "run.json"
+SCORES_FILE = "scores.jsonl"
+MANIFEST_FILE = "manifest.json"
 LOCK_FILE = ".lock"
 TEST_READS_FILE = "test_reads.jsonl"
 _STAGES = "stages"

@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
+from tunewise.approaches.base import APPROACHES
+from tunewise.approaches.floors import all_floors
 from tunewise.approaches.majority import Majority
 from tunewise.approaches.nearest_copy import NearestCopy
-from tunewise.approaches.prompted import (
-    common_instruction,
-    draw_shots,
-    few_shot,
-    fine_tuned,
-    instructed,
-    zero_shot,
-)
-from tunewise.records import Example, Message
+from tunewise.approaches.pattern_majority import PatternMajority
+from tunewise.approaches.prompted import common_instruction, draw_shots, fine_tuned
+from tunewise.approaches.rivals import RIVALS, PromptSetup, build, list_setups
+from tunewise.approaches.shown import Shown
+from tunewise.approaches.wordings import Wording, list_wordings
+from tunewise.data.documents import Document
+from tunewise.records import Example, Grammar, Message, Tool
+from tunewise.report.rivals import describe
+from tunewise.retrieval.retriever import retrieve_examples, retrieve_passages
 
 
 def example(question: str, answer: str, system: str | None = "Do it.") -> Example:
@@ -40,25 +46,116 @@ def test_nearest_copy_gives_the_answer_of_the_most_similar_input() -> None:
     assert floor.answer(example("re", "?")) == "1"
 
 
-def test_zero_shot_and_fine_tuned_send_the_input_alone() -> None:
-    for approach in (zero_shot("m"), fine_tuned("m")):
+THINGS = [first + second for first in "bcdfghk" for second in "aeiouy"]
+PATTERNS = [
+    *(example(f"Which colour has the {thing}?", "brown") for thing in THINGS),
+    *(example(f"How many legs has the {thing}?", "six" if thing[0] == "b" else "four") for thing in THINGS),
+]
+
+
+def test_pattern_majority_gives_the_commonest_answer_to_questions_worded_alike() -> None:
+    floor = PatternMajority()
+    floor.prepare(PATTERNS)
+    assert floor.answer(example("How many legs has the zebra?", "?")) == "four"
+    assert floor.answer(example("Which colour has the Tasmanian devil?", "?")) == "brown"
+
+
+def test_pattern_majority_gives_the_commonest_answer_of_all_to_a_new_pattern() -> None:
+    floor = PatternMajority()
+    floor.prepare(PATTERNS)
+    assert floor.answer(example("Has the zebra legs?", "?")) == "brown"
+
+
+def test_pattern_majority_knows_no_more_than_the_wording() -> None:
+    floor = PatternMajority()
+    floor.prepare(PATTERNS)
+    six_legged = next(row for row in PATTERNS if row.answer == "six")
+    assert floor.answer(six_legged) == "four"
+
+
+def test_every_floor_is_one_that_a_run_can_be_asked_for_and_that_the_report_describes() -> None:
+    names = [floor.name for floor in all_floors()]
+    assert names == [name for name in APPROACHES if describe(name)[0] == "floor"]
+
+
+@pytest.fixture
+def shown(tmp_path: Path) -> Shown:
+    documents = [Document("Red is 1.", "a.txt"), Document("Green is 2.", "b.txt")]
+    return Shown(
+        "m",
+        TRAIN,
+        0,
+        fits=lambda messages, example: True,
+        near=retrieve_examples(TRAIN, 0, None, tmp_path),
+        passages=retrieve_passages(documents, None, tmp_path),
+    )
+
+
+def setup(rival: str, instruction: str | None = None, number: int = 0) -> PromptSetup:
+    return PromptSetup(rival, instruction, num_shots=number, num_passages=number)
+
+
+def test_zero_shot_and_fine_tuned_send_the_input_alone(shown: Shown) -> None:
+    for approach in (build(setup("zero-shot"), shown), fine_tuned("m")):
         assert approach.messages(TRAIN[0]) == (Message("user", "red"),)
 
 
-def test_instructed_sends_its_instruction_and_not_the_rows_own() -> None:
-    assert instructed("m", "New.").messages(TRAIN[0]) == (Message("system", "New."), Message("user", "red"))
+def test_instructed_sends_its_instruction_and_not_the_rows_own(shown: Shown) -> None:
+    messages = build(setup("instructed", "New."), shown).messages(TRAIN[0])
+    assert messages == (Message("system", "New."), Message("user", "red"))
 
 
-def test_few_shot_sends_worked_examples_as_earlier_turns() -> None:
-    messages = few_shot("m", "I.", TRAIN[1:3]).messages(TRAIN[0])
-    assert [m.content for m in messages] == ["I.", "green", "2", "greener", "2", "red"]
-    assert [m.role for m in messages] == ["system", "user", "assistant", "user", "assistant", "user"]
+def test_few_shot_sends_worked_examples_as_earlier_turns(shown: Shown) -> None:
+    messages = build(setup("few-shot", "I.", 2), shown).messages(example("grey", "?"))
+    roles = ["system", "user", "assistant", "user", "assistant", "user"]
+    assert [message.role for message in messages] == roles
+    shots = {(row.turns[0].content, row.answer) for row in TRAIN}
+    assert {(messages[1].content, messages[2].content), (messages[3].content, messages[4].content)} <= shots
 
 
-def test_no_approach_shows_the_answer_it_is_asked_for() -> None:
+def test_no_approach_shows_the_answer_it_is_asked_for(shown: Shown) -> None:
     secret = example("question", "the-secret-answer")
-    for approach in (zero_shot("m"), instructed("m", "I."), few_shot("m", "I.", TRAIN), fine_tuned("m")):
+    for approach in (*(build(setup(rival.name, "I.", 4), shown) for rival in RIVALS), fine_tuned("m")):
         assert "the-secret-answer" not in "".join(m.content for m in approach.messages(secret))
+
+
+def test_nearest_shots_and_passages_are_those_of_the_input(shown: Shown) -> None:
+    nearest = build(setup("few-shot-nearest", None, 1), shown).messages(example("greener than blue", "?"))
+    assert [message.content for message in nearest][:2] == ["greener", "2"]
+    (asked,) = build(setup("rag", None, 1), shown).messages(example("what is red", "?"))
+    assert "Red is 1." in asked.content
+    assert asked.content.endswith("what is red")
+
+
+def test_every_setup_has_a_label_of_its_own(shown: Shown) -> None:
+    wordings = [
+        Wording("I."),
+        Wording("I. JSON.", note="form told"),
+        Wording("I.", Grammar("lark", "x"), "b"),
+    ]
+    setups = list_setups([rival.name for rival in RIVALS], wordings)
+    assert len({setup.label for setup in setups}) == len(setups) == 1 + 3 + 5 + 5 + 5
+    assert {build(setup, shown).name for setup in setups} == {rival.name for rival in RIVALS}
+
+
+def test_the_form_of_the_answers_is_told_and_enforced() -> None:
+    rows = [example(str(number), ["yes", "no"][number % 2]) for number in range(20)]
+    given, told, enforced = list_wordings(rows, "Decide.")
+    assert (given.instruction, given.grammar) == ("Decide.", None)
+    assert told.instruction == "Decide.\n\nAnswer with exactly one of these and nothing else: yes, no."
+    assert enforced.grammar == Grammar("lark", 'start: "yes" | "no"')
+
+
+def test_without_an_instruction_the_form_of_the_answers_is_one() -> None:
+    rows = [example(str(number), f'{{"n": {number}}}', system=None) for number in range(20)]
+    told, _ = list_wordings(rows, None)
+    assert told.instruction == "Answer with JSON and nothing else. Answers are JSON objects with n (number)."
+
+
+def test_too_few_answers_and_calls_of_functions_show_no_form() -> None:
+    assert list_wordings(TRAIN, None) == [Wording(None)]
+    rows = [Example(str(n), TRAIN[0].messages, 1, str(n), tools=(Tool("f"),)) for n in range(20)]
+    assert list_wordings(rows, "Call.") == [Wording("Call.")]
 
 
 def test_the_commonest_instruction_is_the_one_to_prompt_with() -> None:

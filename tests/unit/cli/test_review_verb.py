@@ -111,7 +111,7 @@ def test_what_cannot_be_done_is_said_and_asked_again(data: Path, out: Path) -> N
         "there is no row 7",
         "which row? Such as: e 1",
         "this is the first question",
-        "k 2 or d 1 3",
+        "k 2, d 1 3",
     ):
         assert told in result.stdout
 
@@ -144,6 +144,27 @@ def test_nothing_to_review_writes_nothing(data: Path, out: Path) -> None:
     assert result.exit_code == 0
     assert "nothing to review (secret); nothing was written" in result.stdout
     assert not out.exists()
+
+
+def test_rows_that_cannot_be_used_are_left_to_check(data: Path, out: Path) -> None:
+    with data.open("a") as file:
+        file.write(json.dumps(chat("c", "")) + "\n")
+    result = CliRunner().invoke(cli.app, ["review", str(data), "--out", str(out), "--code", "empty-turn"])
+    assert result.exit_code == 0
+    assert "in rows that cannot be used" in result.stdout
+    assert "--drop CODE" in result.stdout
+
+
+def test_all_that_the_terminal_is_told_fits_into_80_columns(
+    data: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    shown = review(data, out, "?", "q").stdout
+    keys_and_help = [
+        line for line in shown.splitlines() if line[:2] in ("k ", "k,", "e ", "a ", "s ", "b ", "q ")
+    ]
+    assert len(keys_and_help) >= 8
+    assert max(map(len, keys_and_help)) <= 80
 
 
 def test_a_problem_that_there_is_not_is_refused_by_name(data: Path, out: Path) -> None:

@@ -4,6 +4,7 @@ import json
 import random
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from tunewise.data.forms import MIN_ANSWERS, infer_answer_form
@@ -113,3 +114,41 @@ def test_optional_keys_and_mixed_types_are_part_of_the_form():
 
 def test_a_few_answers_have_no_form():
     assert infer_answer_form(["yes"] * (MIN_ANSWERS - 1)) is None
+
+
+@pytest.mark.parametrize(
+    ("answers", "good", "bad"),
+    [
+        (['{"n": 1, "s": "a"}', '{"n": 2.5, "s": "b"}'] * 20, '{"n": 7, "s": "c"}', '{"n": "7", "s": "c"}'),
+        (['{"n": 1}', '{"n": null}'] * 20, '{"n": null}', '{"n": 1, "m": 2}'),
+        (
+            ['{"a": {"b": [true]}}', '{"a": {"b": [false, true]}}'] * 20,
+            '{"a": {"b": []}}',
+            '{"a": {"b": [1]}}',
+        ),
+        (['[{"k": "on"}]', '[{"k": "off"}, {"k": "on"}]'] * 40, '[{"k": "off"}]', '[{"k": "out"}]'),
+    ],
+)
+def test_the_schema_of_a_json_form_takes_its_answers_and_no_others(answers, good, bad):
+    grammar = infer_answer_form(answers).grammar()
+    validator = jsonschema.Draft202012Validator(json.loads(grammar.source))
+    assert all(validator.is_valid(json.loads(answer)) for answer in [*answers, good])
+    assert not validator.is_valid(json.loads(bad))
+
+
+def test_every_form_can_be_told_to_a_model():
+    told = [
+        infer_answer_form(answers).instruction()
+        for answers in (
+            ["yes", "no"] * 20,
+            ["12.50", "3.99"] * 20,
+            ['{"n": 1}'] * 20,
+            [f"A sentence about {n} things that goes on for quite some time, as they do." for n in range(40)],
+        )
+    ]
+    assert all(text.startswith("Answer with") and text.endswith(".") for text in told)
+    assert len(set(told)) == len(told)
+
+
+def test_a_form_is_described_on_one_line_whatever_its_labels_hold():
+    assert infer_answer_form(["\nyes", "no"] * 20).describe() == "labels (yes, no)"

@@ -44,6 +44,7 @@ def found(*rows):
         "my order never arrived week",
         "my order order never arrived last week",
         "my never order arrived last week",
+        "last week my order never arrived",
     ],
 )
 def test_a_small_edit_is_found(edited):
@@ -66,10 +67,20 @@ def test_several_words_of_a_long_row_may_differ():
     assert not found(row(" ".join(text)), row(" ".join(edited)))
 
 
-def test_an_edit_that_the_rows_make_again_and_again_is_how_they_vary():
-    rows = [row(f"{determiner} {sentence}") for sentence in SENTENCES for determiner in ("my", "the")]
+def test_a_place_where_rows_differ_again_and_again_is_a_slot():
+    rows = [row(f"{way} of travel: {sentence}") for sentence in SENTENCES for way in ("end", "start")]
     assert not found(*rows)
-    assert found(*rows, row("my trains leave erly from platform nine"))
+    assert found(*rows, row("start of travel: trains leave erly from platform nine")) == {(11, 16)}
+
+
+def test_the_same_edit_in_many_places_is_no_slot():
+    rows = [row(sentence + added) for sentence in SENTENCES for added in ("", ", please")]
+    assert found(*rows) == {(number, number + 1) for number in range(0, len(rows), 2)}
+
+
+def test_rows_may_differ_in_a_symbol_but_not_where_many_do():
+    assert found(row("seven pieces for 20 €"), row("seven pieces for $ 20")) == {(0, 1)}
+    assert not found(*[row(f"{sentence}: x {sign} 5") for sentence in SENTENCES for sign in "<>"])
 
 
 def test_what_stands_in_most_rows_makes_no_two_alike():

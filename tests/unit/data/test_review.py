@@ -59,8 +59,31 @@ def test_rows_with_one_input_are_one_question_and_others_stand_alone(review: Rev
     assert [[each.line for each in question.rows] for question in review.questions] == [[1, 3, 4], [3], [5]]
 
 
+def test_inputs_that_a_contradiction_takes_for_one_are_one_question() -> None:
+    rows = [row(1, "How much is it?", "2"), row(2, "how much  is it", "3")]
+    questions = list_questions([Problem("contradiction", "error", (1, 2), "they differ")], rows)
+    assert [[each.line for each in question.rows] for question in questions] == [[1, 2]]
+
+
 def test_lines_that_are_no_examples_are_not_asked_about() -> None:
     assert list_questions([Problem("malformed", "error", (7,), "")], ROWS) == []
+
+
+def test_one_can_go_back_to_what_was_decided_in_an_earlier_session(review: Review) -> None:
+    review.drop([ROWS[0], ROWS[2], ROWS[3]])
+    review.go_on()
+    later = Review(review.questions, review.decisions)
+    assert asked(later) == [5]
+    assert later.back()
+    assert asked(later) == [1, 3, 4]
+    assert len(later.undecided()) == 3
+    assert not later.back()
+
+
+def test_decisions_that_cannot_be_saved_are_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RequestError, match=r"decisions\.json: cannot be written"):
+        save_decisions(tmp_path / "file" / "decisions.json", "", ())
 
 
 def test_a_question_stays_until_every_row_of_it_is_decided(review: Review) -> None:

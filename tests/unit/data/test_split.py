@@ -48,7 +48,13 @@ def test_the_power_calculation_gives_the_published_sizes():
     assert examples_to_detect(1.0, 0.3) == 4
     assert detectable_difference(30, 0.30) == pytest.approx(0.27, abs=0.005)
     assert detectable_difference(100, 0.30) == pytest.approx(0.15, abs=0.005)
+    assert detectable_difference(200, 0.30) == pytest.approx(0.11, abs=0.005)
     assert detectable_difference(1000, 0.30) == pytest.approx(0.05, abs=0.005)
+
+
+def test_examples_that_come_in_groups_have_to_be_as_many_more():
+    assert examples_to_detect(0.10, 0.30, design_effect=2.5) == 585
+    assert detectable_difference(585, 0.30, design_effect=2.5) == detectable_difference(234, 0.30)
 
 
 def test_so_many_examples_do_detect_the_difference_four_times_out_of_five():

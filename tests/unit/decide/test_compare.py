@@ -1,10 +1,117 @@
+"""From scored answers to measurements."""
+
 from __future__ import annotations
+
+import random
+from dataclasses import replace
 
 import pytest
 
-from tunewise.decide.compare import saved_per_call
+from tunewise.decide.compare import compare, saved_per_call
+from tunewise.decide.measurements import Findings, TrainedArm
+from tunewise.decide.verdict import decide
 from tunewise.evaluate.runner import ScoredRun
-from tunewise.records import Score
+from tunewise.records import TRAINS, Score
+
+FINDINGS = Findings(
+    primary_metric="exact_match",
+    unique_examples=400,
+    floors=("majority",),
+    best_untrained="few-shot",
+    best_closed_book="few-shot",
+    seed=3,
+    currency="EUR",
+    hourly_price=3600.0,
+    hourly_price_is_assumed=False,
+    arms=(TrainedArm("fine-tuned", "ft:toy", 7.0),),
+)
+
+
+def score(approach: str, example: int, right: bool, knows: float | None = None, group: str = "") -> Score:
+    metrics = {"exact_match": float(right), "form": None, "knowing": knows}
+    name = f"e{example}"
+    return Score(approach, name, group or name, "answered", "a", "a", metrics, 20, 4, 5.0)
+
+
+def scored(approach: str, right: int, n: int = 100, knows: float | None = None) -> ScoredRun:
+    """The first `right` of `n` answers are right."""
+    return ScoredRun(tuple(score(approach, i, i < right, knows) for i in range(n)), seconds=n / 10)
+
+
+RUNS = {
+    "majority": scored("majority", 5),
+    "zero-shot": scored("zero-shot", 10, knows=0.0),
+    "few-shot": scored("few-shot", 30, knows=1.0),
+    "from-scratch": scored("from-scratch", 50),
+    "fine-tuned": scored("fine-tuned", 80, knows=1.0),
+}
+
+
+def test_measurements_are_findings_and_what_the_answers_show() -> None:
+    m = compare(RUNS, FINDINGS)
+    assert (m.test_examples, m.test_groups, m.seed, m.currency) == (100, 100, 3, "EUR")
+    assert [(row.name, row.score) for row in m.approaches] == [
+        ("majority", 0.05), ("zero-shot", 0.10), ("few-shot", 0.30), ("from-scratch", 0.50),
+        ("fine-tuned", 0.80),
+    ]  # fmt: skip
+    assert m.approaches[0].cost_per_1000_calls == pytest.approx(100.0)
+    assert m.gains["fine-tuned"]["few-shot"].estimate == pytest.approx(0.5)
+    assert m.gains["few-shot"]["majority"].estimate == pytest.approx(0.25)
+
+
+def test_what_may_be_recommended_is_compared_with_everything_but_controls() -> None:
+    m = compare(RUNS, FINDINGS)
+    assert m.gains.keys() == {"fine-tuned", "few-shot"}
+    assert m.gains["fine-tuned"].keys() == {"majority", "zero-shot", "few-shot"}
+
+
+def test_documents_are_compared_too() -> None:
+    m = compare({**RUNS, "rag": scored("rag", 40, knows=1.0)}, FINDINGS)
+    assert {"majority", "zero-shot", "few-shot"} <= m.gains["rag"].keys()
+    assert m.knowing_gains["rag"]["zero-shot"].gain.estimate == 1.0
+
+
+def test_knowledge_is_compared_on_the_examples_where_it_is_defined_for_both() -> None:
+    some = tuple(score("few-shot", i, i < 30, 1.0 if i < 40 else None) for i in range(100))
+    m = compare({**RUNS, "few-shot": ScoredRun(some, 10.0)}, FINDINGS)
+    assert m.knowing == {"zero-shot": 0.0, "few-shot": 1.0, "fine-tuned": 1.0}
+    assert m.knowing_gains["fine-tuned"]["few-shot"].examples == 40
+    assert m.knowing_gains["fine-tuned"]["zero-shot"].examples == 100
+    assert "majority" not in m.knowing_gains["fine-tuned"]
+
+
+def test_a_metric_that_no_answer_has_is_not_measured() -> None:
+    plain = {name: scored(name, 50) for name in RUNS}
+    m = compare(plain, FINDINGS)
+    assert (m.knowing, m.knowing_gains, m.form_scores) == ({}, {}, {})
+
+
+def test_the_order_of_rows_makes_no_difference() -> None:
+    def shuffled(run: ScoredRun) -> ScoredRun:
+        return replace(run, scores=tuple(random.Random(1).sample(run.scores, len(run.scores))))
+
+    assert decide(compare({n: shuffled(run) for n, run in RUNS.items()}, FINDINGS)) == decide(
+        compare(RUNS, FINDINGS)
+    )
+
+
+def test_copies_of_examples_add_no_certainty() -> None:
+    # Right on 34 where few-shot is on 30, but only 15 of them are the same.
+    rows = tuple(score("fine-tuned", i, 15 <= i < 49) for i in range(100))
+    close = {**RUNS, "fine-tuned": ScoredRun(rows, 10.0)}
+    copies = {
+        name: replace(
+            run,
+            scores=tuple(
+                replace(one, example_id=f"{one.example_id}-{copy}") for one in run.scores for copy in range(5)
+            ),
+        )
+        for name, run in close.items()
+    }
+    once, often = compare(close, FINDINGS), compare(copies, FINDINGS)
+    assert decide(once).recommendation not in TRAINS
+    assert decide(often).recommendation not in TRAINS
+    assert often.gains["fine-tuned"]["few-shot"].low <= once.gains["fine-tuned"]["few-shot"].low + 1e-3
 
 
 def run(input_tokens: int, latency_ms: float, seconds: float) -> ScoredRun:
@@ -16,11 +123,11 @@ def run(input_tokens: int, latency_ms: float, seconds: float) -> ScoredRun:
     return ScoredRun(scores, seconds)
 
 
-RUNS = {"few-shot": run(100, 300.0, 8.0), "fine-tuned": run(20, 50.0, 2.0), "majority": run(0, 0.0, 0.0)}
+CALLS = {"few-shot": run(100, 300.0, 8.0), "fine-tuned": run(20, 50.0, 2.0), "majority": run(0, 0.0, 0.0)}
 
 
 def test_what_a_tuned_call_saves_is_the_difference_to_the_best_prompt() -> None:
-    saved = saved_per_call(RUNS, "few-shot", hourly_price=3600.0)
+    saved = saved_per_call(CALLS, "few-shot", hourly_price=3600.0)
     assert saved is not None
     assert saved.rival == "few-shot"
     assert saved.input_tokens == 80
@@ -29,5 +136,39 @@ def test_what_a_tuned_call_saves_is_the_difference_to_the_best_prompt() -> None:
 
 
 def test_nothing_is_said_of_a_comparison_that_was_not_made() -> None:
-    assert saved_per_call(RUNS, None, 1.0) is None
-    assert saved_per_call({"few-shot": RUNS["few-shot"]}, "few-shot", 1.0) is None
+    assert saved_per_call(CALLS, None, 1.0) is None
+    assert saved_per_call({"few-shot": CALLS["few-shot"]}, "few-shot", 1.0) is None
+
+
+def labelled(approach: str, accuracy: float, rare_accuracy: float) -> ScoredRun:
+    """Nine in ten are ham, right this often; the others are spam."""
+    dice = random.Random(approach)
+    scores = []
+    for example in range(300):
+        expected = "spam" if example % 10 == 0 else "ham"
+        right = dice.random() < (rare_accuracy if expected == "spam" else accuracy)
+        answer = expected if right else {"spam": "ham", "ham": "spam"}[expected]
+        metrics = {"exact_match": float(right), "macro_f1": float(right)}
+        name = f"e{example}"
+        scores.append(Score(approach, name, name, "answered", answer, expected, metrics, 20, 4, 5.0))
+    return ScoredRun(tuple(scores), seconds=30.0)
+
+
+def test_macro_f1_decides_by_the_answers_together() -> None:
+    runs = {
+        "majority": labelled("majority", 1.0, 0.0),
+        "few-shot": labelled("few-shot", 0.9, 0.2),
+        "fine-tuned": labelled("fine-tuned", 0.98, 0.9),
+    }
+    findings = replace(FINDINGS, primary_metric="macro_f1")
+    m = compare(runs, findings)
+    assert {row.name: row.score for row in m.approaches} == {
+        name: pytest.approx(run.score("macro_f1")) for name, run in runs.items()
+    }
+    for rival in ("majority", "few-shot"):
+        gain = m.gains["fine-tuned"][rival]
+        expected = runs["fine-tuned"].score("macro_f1") - runs[rival].score("macro_f1")
+        assert gain.estimate == pytest.approx(expected)
+        assert 0 < gain.low < gain.estimate < gain.high
+    assert decide(m).recommendation == "fine-tune"
+    assert compare(runs, findings) == m

@@ -1,18 +1,29 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
 
 from toy import make_loaded
 from tunewise.approaches.majority import Majority
-from tunewise.approaches.prompted import zero_shot
+from tunewise.approaches.prompted import Prompted
+from tunewise.approaches.rivals import PromptSetup, build, list_setups
+from tunewise.approaches.shown import Shown
+from tunewise.approaches.wordings import list_wordings
 from tunewise.engines.local import LocalEngine
-from tunewise.evaluate.metrics import infer_form
-from tunewise.evaluate.runner import Decoding, ScoredRun, choose_decoding, run_approach, run_floor
-from tunewise.evaluate.selection import choose_prompts, prompted_rivals
+from tunewise.evaluate.metrics.scoring import choose_scoring
+from tunewise.evaluate.runner import (
+    Decoding,
+    ScoredRun,
+    choose_decoding,
+    run_approach,
+    run_floor,
+    value_of,
+)
+from tunewise.evaluate.selection import PromptChoice, choose_prompts
 from tunewise.progress import SilentProgress
-from tunewise.records import ChatRequest, Completion, Example, Message, Tool, ToolCall
+from tunewise.records import ChatRequest, Completion, Example, Grammar, Message, Score, Tool, ToolCall
 
 
 @pytest.fixture
@@ -32,12 +43,13 @@ def example(question: str, answer: str) -> Example:
 
 
 EXAMPLES = [example("a", "right"), example("b", "wrong"), example("c", "right")]
+SCORING = choose_scoring(EXAMPLES)
 
 
 def test_a_rival_is_scored_on_every_example_in_order() -> None:
     floor = Majority()
     floor.prepare(EXAMPLES)
-    scores = run_floor(floor, EXAMPLES, "text").scores
+    scores = run_floor(floor, EXAMPLES, SCORING).scores
     assert [score.metrics["exact_match"] for score in scores] == [1.0, 0.0, 1.0]
     assert [score.example_id for score in scores] == ["a", "b", "c"]
 
@@ -45,7 +57,7 @@ def test_a_rival_is_scored_on_every_example_in_order() -> None:
 def test_a_failed_call_is_failed_and_not_a_wrong_answer(engine: LocalEngine) -> None:
     asked = [example("a", "x"), example("y" * 600, "x")]
     answered, failed = run_approach(
-        zero_shot("toy"), asked, engine, Decoding("text", 5), SilentProgress()
+        Prompted("zero-shot", "toy"), asked, engine, Decoding(SCORING, 5), SilentProgress()
     ).scores
     assert (answered.status, answered.metrics["exact_match"]) == ("answered", 0.0)
     assert (failed.status, failed.metrics["exact_match"]) == ("failed", None)
@@ -77,61 +89,101 @@ def test_a_call_is_right_by_its_name_and_arguments() -> None:
         )
         for text in answers
     ]  # fmt: skip
-    form = infer_form(example.answer for example in asked)
-    run = run_approach(zero_shot("toy"), asked, Caller(), Decoding(form, 5), SilentProgress())
+    decoding = Decoding(choose_scoring(asked), 5)
+    run = run_approach(Prompted("zero-shot", "toy"), asked, Caller(), decoding, SilentProgress())
     assert [score.metrics["exact_match"] for score in run.scores] == list(answers.values())
 
 
 def test_the_mean_counts_failures_as_zero_and_leaves_out_what_is_undefined() -> None:
     floor = Majority()
     floor.prepare(EXAMPLES)
-    run = run_floor(floor, EXAMPLES, "text")
+    run = run_floor(floor, EXAMPLES, SCORING)
     assert run.mean("exact_match") == pytest.approx(2 / 3)
     assert run.mean("json_field_accuracy") == 0.0
+
+
+def test_failed_wrong_missing_and_undefined_stay_four_things() -> None:
+    class Answers:
+        def generate(self, requests: list[ChatRequest], on_done: object) -> list[Completion]:
+            wrong = Completion("wrong", "stop", 1, 1, 1.0)
+            return [wrong, Completion("", "error", 1, 0, 1.0, error="out of memory"), wrong]
+
+    asked = [example("a", "right"), example("b", "right"), example("c right", "right")]
+    run = run_approach(Prompted("zero-shot", "toy"), asked, Answers(), Decoding(SCORING, 5), SilentProgress())
+    wrong, failed, echoed = run.scores
+    missing = Score("zero-shot", "d", "d", "missing", "", "right", {}, 0, 0, 0.0)
+    assert (wrong.status, wrong.metrics["knowing"]) == ("answered", 0.0)
+    assert (failed.status, set(failed.metrics.values())) == ("failed", {None})
+    assert (echoed.status, echoed.metrics["exact_match"], echoed.metrics["knowing"]) == (
+        "answered",
+        0.0,
+        None,
+    )
+    assert [value_of(score, "knowing") for score in (*run.scores, missing)] == [0.0, 0.0, None, 0.0]
+    assert ScoredRun((*run.scores, missing), 1.0).mean("knowing") == 0.0
+
+
+def test_macro_f1_is_computed_from_all_answers_and_not_averaged() -> None:
+    labelled = [example(f"{n}", "ham" if n % 10 else "spam") for n in range(100)]
+    floor = Majority()
+    floor.prepare(labelled)
+    run = run_floor(floor, labelled, choose_scoring(labelled))
+    assert run.score("exact_match") == run.mean("macro_f1") == pytest.approx(0.9)
+    assert run.score("macro_f1") == pytest.approx((2 * 90 / 190 + 0) / 2)
 
 
 def test_scores_survive_the_run_folder() -> None:
     floor = Majority()
     floor.prepare(EXAMPLES)
-    run = run_floor(floor, EXAMPLES, "text")
+    run = run_floor(floor, EXAMPLES, SCORING)
     assert ScoredRun.from_json(run.to_json()) == run
 
 
 def test_answers_may_be_twice_as_long_as_the_longest_in_training(engine: LocalEngine) -> None:
-    short = choose_decoding(engine, "text", [example("a", "four")])
-    long = choose_decoding(engine, "text", [example("a", "four"), example("b", "l" * 60)])
+    short = choose_decoding(engine, SCORING, [example("a", "four")])
+    long = choose_decoding(engine, SCORING, [example("a", "four"), example("b", "l" * 60)])
     assert short.max_tokens == 5 + 20
     assert long.max_tokens == 2 * 61
 
 
-def test_the_number_of_shots_is_chosen_on_validation_and_carried_to_the_test(engine: LocalEngine) -> None:
+def test_each_rival_is_set_up_on_validation_within_a_number_of_calls(engine: LocalEngine) -> None:
     train = [example(str(i), f"answer {i}") for i in range(6)]
-    names = ("zero-shot", "instructed", "few-shot")
+    setups = list_setups(("zero-shot", "instructed", "few-shot"), list_wordings(train, "I."))
     choice = choose_prompts(
-        names, train, EXAMPLES, None, engine, Decoding("text", 5), "exact_match", 0, SilentProgress()
-    )
-    assert choice.instruction == "I."
-    assert choice.num_shots in (2, 4, 8)
-    assert set(choice.scores) == {"zero-shot", "instructed", *(f"few-shot, {n} shots" for n in (2, 4, 8))}
-    rivals = {rival.name: rival for rival in prompted_rivals(names, choice, train, "toy", 0)}
-    assert set(rivals) == set(names)
-    assert len(rivals["few-shot"].shots) == min(choice.num_shots, len(train))
-
-
-def test_data_without_instructions_has_no_instructed_rival(engine: LocalEngine) -> None:
-    rows = [
-        Example(str(i), (Message("user", str(i)), Message("assistant", "x")), 1, str(i)) for i in range(4)
-    ]
-    choice = choose_prompts(
-        ("instructed", "few-shot"),
-        rows,
-        rows,
-        None,
+        setups,
+        Shown("toy", train, 0, fits=lambda *_: True),
+        EXAMPLES,
         engine,
-        Decoding("text", 5),
+        Decoding(SCORING, 5),
         "exact_match",
-        0,
         SilentProgress(),
     )
-    names = [rival.name for rival in prompted_rivals(("instructed", "few-shot"), choice, rows, "toy", 0)]
-    assert names == ["few-shot"]
+    assert list(choice.setups) == ["zero-shot", "instructed", "few-shot"]
+    assert choice.setups["instructed"].instruction == "I."
+    assert choice.setups["few-shot"].num_shots in (2, 4, 8)
+    assert set(choice.scores) == {setup.label for setup in setups}
+    assert set(choice.ranking) == set(choice.setups)
+    assert choice.best == choice.ranking[0]
+    assert choice.best_without({choice.ranking[0]}) == choice.ranking[1]
+    assert choice.calls == len(EXAMPLES) * len(setups)
+    assert PromptChoice.from_json(json.loads(json.dumps(choice.to_json()))) == choice
+
+
+def test_prompts_are_held_to_the_form_that_they_were_set_up_with(engine: LocalEngine) -> None:
+    setup = PromptSetup("instructed", "Answer yes or no.", Grammar("lark", 'start: "yes" | "no"'))
+    rival = build(setup, Shown("toy", EXAMPLES, 0, fits=lambda *_: True))
+    run = run_approach(rival, EXAMPLES, engine, Decoding(SCORING, 9), SilentProgress())
+    assert {score.answer for score in run.scores} <= {"yes", "no"}
+
+
+def test_without_prompted_rivals_there_is_nothing_to_choose(engine: LocalEngine) -> None:
+    choice = choose_prompts(
+        [],
+        Shown("toy", EXAMPLES, 0, fits=lambda *_: True),
+        EXAMPLES,
+        engine,
+        Decoding(SCORING, 5),
+        "exact_match",
+        SilentProgress(),
+    )
+    assert choice == PromptChoice({}, {}, 0)

@@ -154,3 +154,16 @@ def test_a_histogram_counts_every_row_and_holds_the_far_end_in_its_last_bar() ->
     )
     assert histogram("lengths", [], "Lengths", "characters") is None
     assert histogram("lengths", [0, 0], "Lengths", "characters")
+
+
+def test_a_row_that_holds_a_secret_is_named_and_shown_nowhere() -> None:
+    key = "ghp_" + "a1B2" * 9
+    rows = [row(1, f"My key {key} fails. "), row(2, "Another question ")]
+    problems = [
+        Problem("secret", "error", (1,), "line 1 holds what looks like a secret"),
+        Problem("stray-space", "warning", (1, 2), "line 1 has a turn that ends with white space"),
+    ]
+    shown = render(problems, rows)
+    assert key not in shown
+    assert "Another question" in shown
+    assert "line 1 holds what looks like a secret" in Page(shown).text

@@ -99,6 +99,22 @@ def test_a_metric_that_is_never_defined_has_no_mean() -> None:
     assert (row.measures[0].value, row.measures[0].undefined) == ("—", 1)
 
 
+def test_a_metric_of_the_whole_set_is_computed_from_all_answers() -> None:
+    labelled = [
+        score(
+            "few-shot",
+            str(n),
+            1.0,
+            answer="ham",
+            expected="spam" if n == 0 else "ham",
+            metrics={"macro_f1": 1.0},
+        )
+        for n in range(10)
+    ]
+    (row,) = build_rows(replace(WIN, approaches=APPROACHES[2:3]), labelled)
+    assert row.measures[0].value == "47.4%"
+
+
 def test_keep_prompting_says_that_there_may_be_no_gain() -> None:
     text = parse(KEEP).text
     assert "Keep prompting" in text

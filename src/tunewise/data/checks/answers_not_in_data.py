@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
+from tunewise.data.split import MIN_TO_SPLIT
 
 MANY = 0.25
 """Of what the answers say. Measured: 39% where they are facts, at most 7% where the prompt holds them."""
@@ -26,6 +27,8 @@ class AnswersNotInData:
         found = data.answer_sources
         if found is None or found.not_in_data < MANY or found.examined < ENOUGH_EXAMINED * found.rows:
             return
+        if len({example.id for example in data.examples}) < MIN_TO_SPLIT:
+            return  # No other answers that could say it, as `too-few` does.
         if data.documents:
             where = f"{found.documents:.0%} stands only in the documents, {found.nowhere:.0%} nowhere"
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, get_args
 
 from tunewise.data.answer_sources import AnswerSources
 from tunewise.data.sources import RejectedRow
@@ -13,6 +13,8 @@ from tunewise.records import Example
 
 Severity = Literal["error", "warning", "note"]
 """An error makes training or measuring unsound; a warning makes it worse; a note is worth knowing."""
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+"""The worst first."""
 Cost = Literal["cheap", "costly"]
 """A costly check looks at no more than a sample of very many rows, and says so."""
 

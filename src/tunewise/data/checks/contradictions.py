@@ -89,7 +89,7 @@ def group_same_inputs(examples: Sequence[Example]) -> list[Group]:
     closing punctuation. That within counts, unlike in `duplicates.input_key`: 1.50 and 150 are two questions.
     """
     # Hashes first: the inputs of all rows at once would not fit into memory.
-    hashes = np.fromiter((hash(_input_of(example)) for example in examples), np.int64, len(examples))
+    hashes = np.fromiter((hash(input_of(example)) for example in examples), np.int64, len(examples))
     order = np.argsort(hashes, kind="stable")
     ordered = hashes[order]
     same = ordered[1:] == ordered[:-1]
@@ -98,7 +98,7 @@ def group_same_inputs(examples: Sequence[Example]) -> list[Group]:
     shared[order[:-1][same]] = True
     groups: dict[tuple[object, ...], list[Example]] = {}
     for index in np.flatnonzero(shared).tolist():
-        groups.setdefault(_input_of(examples[index]), []).append(examples[index])
+        groups.setdefault(input_of(examples[index]), []).append(examples[index])
     return [rows for rows in groups.values() if len(rows) > 1]
 
 
@@ -111,7 +111,8 @@ def canonical_answer(answer: str) -> str:
     return _fold_value(answer)
 
 
-def _input_of(example: Example) -> tuple[object, ...]:
+def input_of(example: Example) -> tuple[object, ...]:
+    """What rows of one input have in common, to be compared: see `group_same_inputs`."""
     turns = tuple((m.role, _fold(m.content), m.tool_calls) for m in example.prompt)
     return (turns, example.tools) if example.tools else (turns,)
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
-from tunewise.data.forms import AnswerForm, infer_answer_form
+from tunewise.data.forms import AnswerForm
+from tunewise.data.instructed_forms import infer_forms
 from tunewise.records import Example
 
-MIN_ROWS_OF_INSTRUCTION = 50
-"""From which the rows of one instruction show a form of their own; fewer are held to the whole file's."""
 MAX_REMEMBERED = 10_000
 """Answers, as many files repeat theirs."""
 MAX_REASONS = 8
@@ -62,30 +61,17 @@ class FormatDrift:
 
 
 def find_deviations(examples: Sequence[Example]) -> list[Deviation]:
-    """In file order. Instructions with many rows have a form each, so that a file may hold several tasks."""
-    by_instruction: dict[str | None, list[Example]] = {}
-    for example in examples:
-        by_instruction.setdefault(example.instruction, []).append(example)
+    """In file order. Each answer is held to the form of the answers to its instruction."""
+    forms = infer_forms(examples)
+
+    @lru_cache(MAX_REMEMBERED)
+    def deviation(instruction: str | None, answer: str) -> str | None:
+        form = forms.form_for(instruction)
+        return None if form is None else form.deviation(answer)
+
     found: list[Deviation] = []
-    pooled: list[Example] = []
-    for rows in by_instruction.values():
-        if len(rows) < MIN_ROWS_OF_INSTRUCTION:
-            pooled += rows
-        else:
-            found += _deviations_from(_infer(rows), rows)
-    if pooled:
-        found += _deviations_from(_infer(examples), pooled)
-    return sorted(found, key=lambda deviation: deviation.example.line)
-
-
-def _infer(examples: Sequence[Example]) -> AnswerForm | None:
-    return infer_answer_form([example.answer for example in examples])
-
-
-def _deviations_from(form: AnswerForm | None, rows: Iterable[Example]) -> Iterator[Deviation]:
-    if form is None:
-        return
-    deviation = lru_cache(MAX_REMEMBERED)(form.deviation)
-    for example in rows:
-        if (reason := deviation(example.answer)) is not None:
-            yield Deviation(example, reason, form)
+    for example in examples:
+        form = forms.form_for(example.instruction)
+        if form is not None and (reason := deviation(example.instruction, example.answer)) is not None:
+            found.append(Deviation(example, reason, form))
+    return sorted(found, key=lambda each: each.example.line)

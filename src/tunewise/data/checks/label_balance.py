@@ -63,14 +63,12 @@ class RareLabels:
             return
         first = rare[0]
         label = first.answer.strip()
-        known = [answer for answer, count in labels.counts.items() if count > 1]
-        near = process.extractOne(label, known, score_cutoff=MISSPELT_SIMILARITY)
-        meant = f" (is it {near[0]!r}?)" if near else ""
         yield Problem(
             self.code,
             self.severity,
             tuple(example.line for example in rare),
-            f"line {first.line} alone answers {label!r}{meant}: mend it, or add examples of it",
+            f"line {first.line} alone answers {label!r}{_ask_what_was_meant(label, labels)}: mend it, or add "
+            "examples of it",
             label,
         )
 
@@ -92,15 +90,30 @@ class TooFewPerLabel:
         few = {label: n for label, n in labels.counts.items() if 1 < n < MIN_EXAMPLES_PER_LABEL}
         if not few:
             return
-        named = ", ".join(f"{label!r} {count}" for label, count in list(few.items())[:_SHOWN_LABELS])
+        named = ", ".join(
+            f"{label!r} {count}{_ask_what_was_meant(label, labels)}"
+            for label, count in list(few.items())[:_SHOWN_LABELS]
+        )
         more = f" and {len(few) - _SHOWN_LABELS} more" if len(few) > _SHOWN_LABELS else ""
         yield Problem(
             self.code,
             self.severity,
             tuple(example.line for example in data.examples if example.answer.strip() in few),
-            f"few examples of {named}{more}: add some, to {MIN_EXAMPLES_PER_LABEL} of each and better 50",
+            f"few examples of {named}{more}: mend what is misspelt, and add examples of the others, to "
+            f"{MIN_EXAMPLES_PER_LABEL} of each and better 50",
             next(iter(few)),
         )
+
+
+def _ask_what_was_meant(label: str, labels: Labels) -> str:
+    """The most similar label that has enough rows, as a question; "" where none is close."""
+    known = [
+        answer
+        for answer, count in labels.counts.items()
+        if count >= MIN_EXAMPLES_PER_LABEL and count > labels.counts[label]
+    ]
+    near = process.extractOne(label, known, score_cutoff=MISSPELT_SIMILARITY)
+    return f" (is it {near[0]!r}?)" if near else ""
 
 
 def _labels_of(data: CheckedData) -> Labels | None:

@@ -60,4 +60,7 @@ def describe_answers(answers: Sequence[str]) -> str:
         more = f" and {len(shares) - _SHOWN_LABELS} more" if len(shares) > _SHOWN_LABELS else ""
         return f"{len(shares)} labels: {', '.join(shares[:_SHOWN_LABELS])}{more}"
     form = infer_answer_form(answers)
-    return form.describe() if form else f"{len(set(answers))} different ones, too few to show a form"
+    if form:
+        return form.describe()
+    different = len(set(answers))
+    return f"{different} different ones, too few to show a form" if different > 1 else "all the same"

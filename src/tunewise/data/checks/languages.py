@@ -6,7 +6,7 @@ import random
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 
 from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
@@ -142,8 +142,13 @@ def _odd_languages(texts: Sequence[str], seed: int) -> dict[int, str]:
     dominant, num_dominant = among.most_common(1)[0]
     if is_prose and num_dominant < DOMINANT_SHARE * sure.total():
         return {}
-    common = _common_words([text for text, language, _ in told if language == dominant or not is_prose])
     min_words, min_confidence = MIN_EVIDENCE if is_prose else MIN_EVIDENCE_AMONG_FRAGMENTS
+    # Fragments are all of the file, but for what is surely foreign: its own words must not excuse it.
+    common = _common_words(
+        text
+        for text, language, confidence in told
+        if language == dominant or (not is_prose and confidence < min_confidence)
+    )
     odd: dict[int, str] = {}
     for row, text in enumerate(texts):
         if _has_words(text, min_words) and _may_be_foreign(text, common, min_words):
@@ -158,9 +163,10 @@ def _has_words(text: str, number: int) -> bool:
     return len(text) >= MIN_LETTERS and text.count(" ") >= number - 1
 
 
-def _common_words(texts: Sequence[str]) -> frozenset[str]:
-    counts = Counter(word for text in texts for word in set(_WORD.findall(text.lower())))
-    least = MIN_COMMON_SHARE * len(texts)
+def _common_words(texts: Iterable[str]) -> frozenset[str]:
+    in_texts = [set(_WORD.findall(text.lower())) for text in texts]
+    counts = Counter(word for words in in_texts for word in words)
+    least = MIN_COMMON_SHARE * len(in_texts)
     return frozenset(word for word, count in counts.most_common(COMMON_WORDS) if count > least)
 
 

@@ -76,7 +76,8 @@ _DETECTORS: tuple[tuple[tuple[str, ...], RegexBasedDetector], ...] = (
     (("AKIA", "ASIA", "ABIA", "A3T", "aws", "AWS"), AWSKeyDetector()),
     (("AccountKey=",), AzureStorageKeyDetector()),
     (("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), GitHubTokenDetector()),
-    (("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glptt-", "glagent-", "gloas-"), GitLabTokenDetector()),
+    (("glpat-", "gldt-", "glft-", "glsoat-", "glrt-", "glptt-", "glagent-", "gloas-", "glcbt-",
+      "glimt-", "GR1348941"), GitLabTokenDetector()),
     (("eyJ",), JwtTokenDetector()),
     (("_authToken",), NpmDetector()),
     (("T3BlbkFJ",), OpenAIDetector()),
@@ -94,13 +95,13 @@ _DETECTORS: tuple[tuple[tuple[str, ...], RegexBasedDetector], ...] = (
 _EMAIL = re.compile(
     r"[A-Za-z0-9][A-Za-z0-9._%+-]{0,63}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){0,4}\.[A-Za-z]{2,24}\b"
 )
-# In the international form (E.164), or the North American one with its three parts set apart.
+# In the international form (8 to 15 digits by E.164, not one by one), or the North American one with its
+# three parts set apart.
 _PHONE = re.compile(
-    r"(?<![\w+])\+[1-9]\d{0,2}(?:[ .-]?\(?\d{1,4}\)?){2,6}(?!\w)"
+    r"(?<![\w+])\+(?!(?:\d[ .-]){4})[1-9](?:[ .-]?\(?\d\)?){7,14}(?!\w)"
     r"|(?<![\w.$€£-])(?:1[ .-])?(?:\([2-9]\d{2}\) ?|[2-9]\d{2}([ .-]))"
     r"[2-9]\d{2}(?(1)\1|[ .-])\d{4}(?![\w-]|\.\d)"
 )
-_PHONE_DIGITS = range(8, 16)
 _CARD = re.compile(
     r"(?<![\w.-])(?:\d{4}([ -]?)\d{4}\1\d{4}\1\d{4}|3[47]\d{2}([ -]?)\d{6}\2\d{5})(?![\w-]|\.\d)"
 )
@@ -158,9 +159,11 @@ class PersonalData(PassageCheck):
 
 
 def _locate_secret(detector: RegexBasedDetector, text: str) -> Span | None:
-    for secret in detector.analyze_string(text):
-        start = text.find(secret)
-        return start, start + len(secret)
+    for pattern in detector.denylist:
+        for match in pattern.finditer(text):
+            # Some detectors look closer, and many yield only a part of what they found.
+            if any(True for _ in detector.analyze_string(match[0])):
+                return match.span()
     return None
 
 
@@ -172,9 +175,12 @@ def _locate_email(text: str) -> Span | None:
 def _locate_number(text: str) -> Span | None:
     if _NUMBERS.search(text):
         for pattern, is_valid in _NUMBERED:
-            for match in pattern.finditer(text):
+            match = pattern.search(text)
+            while match:
                 if is_valid(match[0]):
                     return match.span()
+                # A number before it may have been taken for its beginning.
+                match = pattern.search(text, match.start() + 1)
     return None
 
 
@@ -182,13 +188,16 @@ def _mask(value: str) -> str:
     return f"{value[:_SHOWN_CHARACTERS]}... ({len(value)} characters)"
 
 
-def _is_phone(number: str) -> bool:
-    return sum(map(str.isdigit, number)) in _PHONE_DIGITS
-
-
 def _is_card(number: str) -> bool:
     digits = "".join(filter(str.isdigit, number))
     return len(set(digits)) > 1 and bool(luhn.is_valid(digits))
 
 
-_NUMBERED = ((_PHONE, _is_phone), (_CARD, _is_card), (_IBAN, iban.is_valid), (_SSN, ssn.is_valid))
+def _begins_with_iban(text: str) -> bool:
+    """Words in capitals may follow it."""
+    groups = text.split(" ")
+    return any(iban.is_valid(" ".join(groups[:number])) for number in range(1, len(groups) + 1))
+
+
+# A phone number has no check digit: its pattern says all.
+_NUMBERED = ((_PHONE, bool), (_CARD, _is_card), (_IBAN, _begins_with_iban), (_SSN, ssn.is_valid))

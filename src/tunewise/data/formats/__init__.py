@@ -36,6 +36,8 @@ CONTAINERS: tuple[Container, ...] = (
     Parquet(),
     JsonLines(),
     JsonArray(),
-    Delimited("csv", ",;", FIELDS),
+    Delimited("csv", ",;\t", FIELDS),
     Delimited("tsv", "\t", FIELDS),
 )
+"""Surest first: a name's prefix, a folder, the bytes that a kind of file begins with, the first character of
+its text, and last what any text may happen to have: an ending of the name, or a known column."""

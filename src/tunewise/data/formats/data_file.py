@@ -25,6 +25,19 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_PDF = b"%PDF-"
+# What is often given in place of the file that was meant.
+_OTHER_KINDS = (
+    (b"PK\x03\x04", "is an Excel workbook or a ZIP archive: save the sheet as CSV, or unpack the archive"),
+    (b"\xd0\xcf\x11\xe0", "is an old Excel or Word file: save the sheet as CSV"),
+    (_PDF, "is a PDF: give a file with one conversation per line or row"),
+    (b"\x89PNG", "is an image: give a file with one conversation per line or row"),
+    (b"SQLite format 3\0", "is an SQLite database: export the table as CSV"),
+    (b"ARROW1", "is an Arrow file: save it as Parquet"),
+    (b"BZh91AY&SY", "is compressed with bzip2: unpack it, or compress it with gzip"),
+    (b"\xfd7zXZ\0", "is compressed with xz: unpack it, or compress it with gzip"),
+)
+_MAGIC_BYTES = max(len(magic) for magic, _ in _OTHER_KINDS)
 DAMAGE = (EOFError, zlib.error, OSError)
 """What reading bytes raises where a compressed file is cut or damaged."""
 
@@ -36,6 +49,8 @@ class DataFile:
     path: Path
     asked_encoding: str | None = None
     """What the user says its text is encoded in."""
+    may_be_pdf: bool = False
+    """Whether a PDF is welcome, as among documents."""
 
     @property
     def is_folder(self) -> bool:
@@ -69,11 +84,11 @@ class DataFile:
 
     @contextmanager
     def open(self) -> Iterator[BinaryIO]:
-        """Its bytes, decompressed. Raises `DataError` where there is no such file."""
+        """Its bytes, decompressed. Raises `DataError` where there is no such file, or none to be read."""
         try:
             file = self.path.open("rb")
         except FileNotFoundError:
-            raise DataError(self.path, "there is no such file") from None
+            raise DataError(self.path, self._say_missing()) from None
         except IsADirectoryError:
             raise DataError(self.path, "is a folder: give the file itself") from None
         except OSError as error:
@@ -81,7 +96,32 @@ class DataFile:
         except ValueError as error:  # a path that no file system can hold
             raise DataError(self.path, f"cannot be opened: {error}") from None
         with file:
-            yield _decompress(file)
+            yield self._decompress(file)
+
+    def _say_missing(self) -> str:
+        if self.path.parts[:1] in (("http:",), ("https:",)):
+            return "is an address: download the file, or say hf:ORG/NAME for a data set of the hub"
+        return "there is no such file"
+
+    def _decompress(self, file: IO[bytes]) -> BinaryIO:
+        if not file.seekable():
+            raise DataError(
+                self.path, "is a pipe, and has to be read more than once: save it as a file first"
+            )
+        magic = file.read(_MAGIC_BYTES)
+        file.seek(0)
+        for other, what in _OTHER_KINDS:
+            if magic.startswith(other) and not (other == _PDF and self.may_be_pdf):
+                raise DataError(self.path, what)
+        if magic.startswith(_GZIP):
+            return cast(BinaryIO, gzip.open(file))
+        if magic.startswith(_ZSTD):
+            import pyarrow
+
+            return cast(
+                BinaryIO, io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.PythonFile(file), "zstd"))
+            )
+        return cast(BinaryIO, file)
 
     def lines(self, newline: str = "\n") -> Iterator[tuple[int, str | RowProblem]]:
         r"""Each line with its number, its end included; text that cannot be read stands as its problem.
@@ -125,17 +165,3 @@ class DataFile:
             encoding = self.encoding.upper()
             return RowProblem(f"{what} at position {position} is not {encoding}: {hint}")
         return line
-
-
-def _decompress(file: IO[bytes]) -> BinaryIO:
-    magic = file.read(len(_ZSTD))
-    file.seek(0)
-    if magic.startswith(_GZIP):
-        return cast(BinaryIO, gzip.open(file))
-    if magic == _ZSTD:
-        import pyarrow
-
-        return cast(
-            BinaryIO, io.BufferedReader(pyarrow.CompressedInputStream(pyarrow.PythonFile(file), "zstd"))
-        )
-    return cast(BinaryIO, file)

@@ -104,7 +104,6 @@ def _check_header(columns: Sequence[str], file: DataFile, line: int) -> list[str
 
 def _malformed(error: str, start: int, end: int) -> RowProblem:
     if error == "unexpected end of data":
-        return RowProblem(
-            f"a double quote opened on the lines {start} to {end} is never closed: close it, or double it"
-        )
+        where = f"line {start}" if start == end else f"the lines {start} to {end}"
+        return RowProblem(f"a double quote opened on {where} is never closed: close it, or double it")
     return RowProblem(f"not CSV: {error}")

@@ -38,7 +38,8 @@ class Folder:
         parts = sorted(folder.glob("*.parquet")) or sorted(folder.glob("data/*.parquet"))
         if not parts:
             raise DataError(
-                folder, "is a folder, but none of Parquet files or of `datasets`: give the file itself"
+                folder,
+                "is a folder without Parquet files that `datasets` did not save: give one of its files",
             )
         splits = {part: match[1] for part in parts if (match := _SPLIT_OF_NAME.match(part.name))}
         if len(set(splits.values())) > 1:

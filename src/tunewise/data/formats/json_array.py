@@ -10,7 +10,7 @@ from tunewise.data.formats.base import NumberedRow
 from tunewise.data.formats.data_file import DataFile
 from tunewise.data.formats.jsonl import JSON_SPACE
 from tunewise.data.row_problems import RowProblem
-from tunewise.data.strict_json import STRICT_JSON
+from tunewise.data.strict_json import STRICT_JSON, json_complaint
 
 _FIRST = re.compile(r"[ \t\r\n]*\[[ \t\r\n]*(?:(?P<end>\])[ \t\r\n]*)?")
 _NEXT = re.compile(r"[ \t\r\n]*(?:,[ \t\r\n]*|(?P<end>\])[ \t\r\n]*)")
@@ -71,7 +71,7 @@ def _elements(text: str) -> Iterator[NumberedRow]:
         try:
             row, position = STRICT_JSON.raw_decode(text, position)
         except json.JSONDecodeError as error:
-            yield line, _rest(error.msg, text, error.pos)
+            yield line, _rest(json_complaint(error), text, error.pos)
             return
         except RecursionError:
             yield line, _Rest("nested too deeply to be a conversation")

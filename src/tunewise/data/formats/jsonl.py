@@ -9,7 +9,7 @@ from typing import Any
 from tunewise.data.formats.base import NumberedRow
 from tunewise.data.formats.data_file import DataFile
 from tunewise.data.row_problems import RowProblem
-from tunewise.data.strict_json import STRICT_JSON
+from tunewise.data.strict_json import STRICT_JSON, json_complaint
 
 JSON_SPACE = " \t\r\n"
 
@@ -41,7 +41,9 @@ def _decode(text: str) -> Any:
         return STRICT_JSON.decode(text)
     except json.JSONDecodeError as error:
         hint = "each line must hold one whole JSON object"
-        return RowProblem(f"not JSON: {error.msg} at column {error.colno}; {hint}")
+        if text == "{":
+            hint += ", as `jq -c . FILE` writes those that go over many lines"
+        return RowProblem(f"not JSON: {json_complaint(error)} at column {error.colno}; {hint}")
     except ValueError as error:
         return RowProblem(f"not JSON that can be trusted: {error}")
     except RecursionError:

@@ -34,6 +34,12 @@ def test_answers_built_from_the_prompt_are_no_facts() -> None:
     assert report.to_json()["answer_sources"]["prompt"] == report.answer_sources.prompt
 
 
+def test_of_a_handful_of_rows_nothing_can_be_told(tmp_path: Path) -> None:
+    file = tmp_path / "data.jsonl"
+    write_jsonl(file, [row(f"How far is star {n}?", f"{n * 17} light years") for n in range(3)])
+    assert not problems(CheckSpec(data=file))
+
+
 def problems(spec: CheckSpec) -> list:
     return [problem for problem in check(spec).problems if problem.code == "answers-not-in-data"]
 

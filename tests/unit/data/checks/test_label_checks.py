@@ -44,6 +44,13 @@ def test_labels_with_a_handful_of_rows_are_counted() -> None:
     assert "'c' 3" in problem.message
 
 
+def test_a_label_misspelt_twice_alike_is_asked_about_too() -> None:
+    problem = find(TooFewPerLabel(), data_of(label_rows({"positive": 40, "negative": 40, "postive": 2})))
+    assert problem is not None
+    assert problem.lines == (81, 82)
+    assert "'postive' 2 (is it 'positive'?)" in problem.message
+
+
 @pytest.mark.parametrize("check", [Imbalance(), RareLabels(), TooFewPerLabel()])
 def test_values_and_even_labels_are_clean(check) -> None:
     assert find(check, real_data()) is None

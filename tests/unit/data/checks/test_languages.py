@@ -46,3 +46,11 @@ def test_a_sentence_among_fragments_of_no_language_is_found() -> None:
     rows[5] = (GERMAN, "{}")
     rows[6] = ("12 Rue de la Paix, Saint-Louis MO 63101", "{}")
     assert lines_with(MixedLanguages(), rows) == (6,)
+
+
+def test_a_foreign_sentence_is_found_among_fragments_however_often_it_stands_there() -> None:
+    rows = [(f"{n} N. Okeechobee Blvd Apt {n % 7}, Boca Raton FL 33{n}", "{}") for n in range(100, 300)]
+    copies = range(7, 97, 10)
+    for row in copies:
+        rows[row] = (f"{SPANISH} {row}", "{}")
+    assert lines_with(MixedLanguages(), rows) == tuple(row + 1 for row in copies)

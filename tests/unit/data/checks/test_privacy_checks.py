@@ -32,6 +32,13 @@ def test_a_secret_is_found_in_question_and_answer_and_not_repeated(secret: str) 
     assert secret not in problem.message + (problem.example or "")
 
 
+def test_the_length_that_is_shown_is_that_of_the_whole_secret() -> None:
+    token = "ghp_" + "a1B2" * 9
+    problem = find(Secrets(), data_of([*support_rows(), (f"The ghp of {token}", "Sorry.")]))
+    assert problem is not None
+    assert problem.example == f"ghp_... ({len(token)} characters)"
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -60,6 +67,9 @@ def test_talk_of_passwords_keys_and_addresses_is_no_secret(text: str) -> None:
         "my card 4111111111111111 was charged",
         "IBAN DE89 3704 0044 0532 0130 00",
         "my SSN is 536-90-4399",
+        "Lawson, Urbana, AR +44 20 7946 0191 71768",
+        "3474 4273 9991 6404 0094 scenic hwy 98",
+        "DE89 3704 0044 0532 0130 00 NE 5TH AVE",
     ],
 )
 def test_personal_data_are_found_and_not_repeated(text: str) -> None:
@@ -82,6 +92,7 @@ def test_personal_data_are_found_and_not_repeated(text: str) -> None:
         "@anonymous and @someone",
         "3.14159265358979",
         "pages 100 200 300 400",
+        "+1 2 3 4 5 6 7 8 9 10",
     ],
 )
 def test_numbers_of_other_kinds_are_none(text: str) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
+import os
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -51,6 +54,10 @@ CONTENTS: dict[str, tuple[bytes, list[int]]] = {
     "json, on one line": (json.dumps(ROWS).encode(), [1, 2, 3]),
     "csv": (CSV.encode(), [2, 4, 6]),
     "csv with semicolons": (CSV.replace(",", ";").replace("£;", "£,").encode(), [2, 4, 6]),
+    "csv with tabs, as Excel writes Unicode text": (
+        CSV.replace(",", "\t").replace("£\t", "£,").encode("utf-16"),
+        [2, 4, 6],
+    ),
     "csv of Windows": (b"\xef\xbb\xbf" + CSV.replace("\n", "\r\n").encode(), [2, 4, 6]),
     "tsv": (CSV.replace(",", "\t").replace("£\t", "£,").encode(), [2, 4, 6]),
     "parquet": (parquet(ROWS), [1, 2, 3]),
@@ -233,6 +240,13 @@ REFUSED = {
     "a column twice": ("prompt,completion,prompt\n", "the column 'prompt' twice"),
     "broken Parquet": (parquet(ROWS)[:-9], "is no whole Parquet file"),
     "Parquet of four bytes": (b"PAR1", "is no whole Parquet file"),
+    "an Excel workbook": (
+        b"PK\x03\x04\x14\0\x06\0",
+        "is an Excel workbook or a ZIP archive: save the sheet as CSV",
+    ),
+    "a PDF": (b"%PDF-1.7\n", "is a PDF: give a file with one conversation"),
+    "bzip2": (bz2.compress(CSV.encode()), "is compressed with bzip2: unpack it"),
+    "xz": (lzma.compress(CSV.encode()), "is compressed with xz: unpack it"),
 }
 
 
@@ -240,6 +254,44 @@ REFUSED = {
 def test_a_file_without_rows_to_speak_of_is_refused(tmp_path: Path, content: bytes, told: str) -> None:
     with pytest.raises(DataError, match=told):
         scan_examples(write(tmp_path, content))
+
+
+def test_a_folder_of_other_files_is_refused_with_what_to_give(tmp_path: Path) -> None:
+    write(tmp_path, CSV, "rows.csv")
+    with pytest.raises(DataError, match=r"folder without Parquet files .* give one of its files"):
+        scan_examples(tmp_path)
+
+
+def test_an_address_is_no_file() -> None:
+    with pytest.raises(DataError, match="is an address: download the file"):
+        scan_examples("https://example.com/rows.jsonl")
+
+
+def test_a_pipe_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = os.open(pipe, os.O_RDWR)  # Without one, opening the pipe would wait.
+    try:
+        with pytest.raises(DataError, match="is a pipe, and has to be read more than once"):
+            scan_examples(pipe)
+    finally:
+        os.close(writer)
+
+
+def test_a_quote_that_is_never_closed_is_told_by_the_one_line_it_is_on(tmp_path: Path) -> None:
+    [rejected] = scan_examples(write(tmp_path, CSV + '"8 £,GBP\n')).rejected
+    assert rejected.reason.startswith(f"a double quote opened on line {rejected.line} is never closed")
+
+
+def test_an_object_over_many_lines_is_told_how_to_write_it_on_one(tmp_path: Path) -> None:
+    first = scan_examples(write(tmp_path, json.dumps(ROWS[0], indent=2))).rejected[0]
+    assert first.line == 1
+    assert "as `jq -c . FILE` writes those that go over many lines" in first.reason
+
+
+def test_a_text_that_is_cut_is_told_with_the_place_where_it_begins(tmp_path: Path) -> None:
+    [rejected] = scan_examples(write(tmp_path, '{"prompt": "2000 zl')).rejected
+    assert rejected.reason.startswith("not JSON: Unterminated string at column 12;")
 
 
 def test_a_table_of_one_column_is_refused(tmp_path: Path) -> None:

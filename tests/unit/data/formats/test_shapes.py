@@ -111,7 +111,10 @@ def test_the_users_groups_go_by_the_files_own_names(tmp_path: Path) -> None:
 
 BAD_ROWS = {
     "no \"messages\" (the row has: 'question', 'answer')": {"question": "x", "answer": "y"},
-    "--columns question=prompt,answer=completion": {"question": "x", "answer": "y"},
+    "--columns question=prompt,answer=completion": {"id": 7, "note": "x"},
+    "--columns q=prompt,a=completion": {"id": 7, "q": "x", "a": "y"},
+    "--columns 'the question=prompt,a=completion'": {"the question": "x", "a": "y"},
+    "the rows stand in its field 'data': give a file of that list alone": {"data": [{"messages": []}]},
     "no \"completion\" (the row has: 'prompt')": {"prompt": "x"},
     '"completion" is 7: give a string': {"prompt": "x", "completion": 7},
     '"completion" is an object': {"prompt": "x", "completion": {}},

@@ -1,0 +1,160 @@
+"""The prompted rivals: the ways in which each may be set up, and how a setup becomes an approach.
+
+Validation chooses one `PromptSetup` of each rival, and that one goes to the test. To add a rival, write a
+class with the methods of `Rival` and give it a line in `RIVALS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from tunewise.approaches.base import Approach
+from tunewise.approaches.few_shot_nearest import FewShotNearest
+from tunewise.approaches.prompted import Prompted, draw_shots
+from tunewise.approaches.rag import Rag
+from tunewise.approaches.shown import Shown
+from tunewise.approaches.wordings import Wording
+from tunewise.records import Grammar
+
+NUMBERS_OF_SHOTS = (2, 4, 8)
+NUMBERS_OF_PASSAGES = (1, 2, 4)
+SHOTS_OF_VARIANTS, PASSAGES_OF_VARIANTS = 4, 2
+"""With which the wordings beyond the first are tried, so that not everything is tried with everything."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptSetup:
+    """Everything that may differ between two prompts of one rival."""
+
+    rival: str
+    instruction: str | None = None
+    grammar: Grammar | None = None
+    num_shots: int = 0
+    num_passages: int = 0
+    note: str = ""
+
+    @property
+    def label(self) -> str:
+        """The rival and what is special about this setup, for people; no two setups of a run share one."""
+        shots = f"{self.num_shots} shots" if self.num_shots else ""
+        passages = f"{self.num_passages} passage{'s' * (self.num_passages > 1)}" if self.num_passages else ""
+        return ", ".join(part for part in (self.rival, shots, passages, self.note) if part)
+
+
+class Rival(Protocol):
+    """Something that a user could do instead of training."""
+
+    name: str
+
+    def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
+        """The ways worth trying, the plainest first; none where the rival makes no sense."""
+
+    def build(self, setup: PromptSetup, shown: Shown) -> Approach:
+        """The approach that `setup` stands for."""
+
+
+class ZeroShot:
+    """The input alone; the model's official template may add its own default system message."""
+
+    name = "zero-shot"
+
+    def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:  # noqa: ARG002 - none of them
+        """One."""
+        yield PromptSetup(self.name)
+
+    def build(self, setup: PromptSetup, shown: Shown) -> Approach:
+        """No messages before the input."""
+        return Prompted(setup.rival, shown.model)
+
+
+class Instructed:
+    """The input under an instruction."""
+
+    name = "instructed"
+
+    def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
+        """One for each wording that says something."""
+        for wording in wordings:
+            if wording.instruction is not None:
+                yield _setup(self.name, wording)
+
+    def build(self, setup: PromptSetup, shown: Shown) -> Approach:
+        """The instruction as system message."""
+        return Prompted(setup.rival, shown.model, setup.instruction, grammar=setup.grammar)
+
+
+class FewShot:
+    """The input under an instruction, after worked examples, the same for all inputs."""
+
+    name = "few-shot"
+
+    def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
+        """Each number of shots with the plainest wording, and each other wording with one number of shots."""
+        yield from _setups_with_shots(self.name, wordings)
+
+    def build(self, setup: PromptSetup, shown: Shown) -> Approach:
+        """The shots stand as earlier turns."""
+        shots = draw_shots(shown.train, setup.num_shots, shown.seed)
+        return Prompted(setup.rival, shown.model, setup.instruction, shots, setup.grammar)
+
+
+class NearestShots:
+    """`few-shot` with the training examples that are most like the input."""
+
+    name = "few-shot-nearest"
+
+    def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
+        """As `few-shot`."""
+        yield from _setups_with_shots(self.name, wordings)
+
+    def build(self, setup: PromptSetup, shown: Shown) -> Approach:
+        """The nearest stands last."""
+        assert shown.near is not None
+        return FewShotNearest(shown.model, setup.instruction, shown.near, setup.num_shots, setup.grammar)
+
+
+class WithPassages:
+    """The input under an instruction, with passages of the user's documents that were found for it."""
+
+    name = "rag"
+
+    def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
+        """Each number of passages with the plainest wording, and each other wording with one of them."""
+        plainest, *others = wordings
+        for number in NUMBERS_OF_PASSAGES:
+            yield _setup(self.name, plainest, num_passages=number)
+        for wording in others:
+            yield _setup(self.name, wording, num_passages=PASSAGES_OF_VARIANTS)
+
+    def build(self, setup: PromptSetup, shown: Shown) -> Approach:
+        """Fewer passages where the context has no room for all."""
+        assert shown.passages is not None
+        instruction, number = setup.instruction, setup.num_passages
+        return Rag(self.name, shown.model, instruction, shown.passages, number, shown.fits, setup.grammar)
+
+
+def _setup(name: str, wording: Wording, *, num_shots: int = 0, num_passages: int = 0) -> PromptSetup:
+    return PromptSetup(name, wording.instruction, wording.grammar, num_shots, num_passages, wording.note)
+
+
+def _setups_with_shots(name: str, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
+    plainest, *others = wordings
+    for number in NUMBERS_OF_SHOTS:
+        yield _setup(name, plainest, num_shots=number)
+    for wording in others:
+        yield _setup(name, wording, num_shots=SHOTS_OF_VARIANTS)
+
+
+RIVALS: tuple[Rival, ...] = (ZeroShot(), Instructed(), FewShot(), NearestShots(), WithPassages())
+
+
+def list_setups(names: Collection[str], wordings: Sequence[Wording]) -> list[PromptSetup]:
+    """All setups of the rivals of these names, in the order of `RIVALS`."""
+    return [setup for rival in RIVALS if rival.name in names for setup in rival.setups(wordings)]
+
+
+def build(setup: PromptSetup, shown: Shown) -> Approach:
+    """The approach that `setup` stands for."""
+    return next(rival for rival in RIVALS if rival.name == setup.rival).build(setup, shown)

@@ -1,0 +1,87 @@
+"""`tunewise evaluate`: how well a model does on new examples, against its base."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, read_options
+from tunewise.cli.output import print_json, print_table
+
+if TYPE_CHECKING:
+    from tunewise.evaluating import Evaluation
+
+EXAMPLE = "Example: tunewise evaluate prices new-examples.jsonl --scores answers.jsonl"
+
+
+def evaluate(
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model id, its suffix or its last part; or a base: embedded, a hub id, a folder."
+        ),
+    ],
+    data: Data,
+    metric: Annotated[
+        str | None,
+        typer.Option(
+            help="What is measured (docs/metrics.md), or your own (answer, expected) -> 0 to 1 as "
+            "module.py:function. Default: what fits the answers."
+        ),
+    ] = None,
+    format: Format = None,
+    columns: Columns = None,
+    encoding: Encoding = None,
+    group_key: GroupKey = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="A new file for every answer, as scores.jsonl has them."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the resampling tests.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; progress stays on stderr.")] = False,
+) -> None:
+    """Measure MODEL on the examples of DATA, paired with its base.
+
+    Examples whose inputs stand in the file that MODEL was trained on are left out. The model is asked without
+    an instruction, its base with the one of the data, if there is one, and without.
+    """
+    from tunewise.cli.models import find_model_or_base
+    from tunewise.cli.progress import RichProgress
+    from tunewise.errors import RequestError
+    from tunewise.evaluating import EvaluationSpec, evaluate_model
+    from tunewise.settings import get_settings
+    from tunewise.store.files import write_jsonl
+    from tunewise.store.registry import Registry
+
+    if scores is not None and scores.exists():
+        raise RequestError(f"{scores} is there already: give a new file as --scores", param="scores")
+    reading = read_options(format, columns, encoding)
+    spec = EvaluationSpec(data=data, reading=reading, group_key=group_key, metric=metric, seed=seed)
+    evaluation = evaluate_model(
+        find_model_or_base(Registry(get_settings().registry), model), spec, RichProgress()
+    )
+    if scores is not None:
+        answers = (asdict(score) for run in evaluation.runs.values() for score in run.scores)
+        write_jsonl(scores, answers)
+    if as_json:
+        print_json(evaluation.to_json())
+    else:
+        _show(evaluation)
+
+
+def _show(evaluation: Evaluation) -> None:
+    typer.echo(f"\n{evaluation.metric} of {evaluation.examples} examples, with 95% intervals\n")
+    rows = []
+    for result in evaluation.approaches:
+        gain = evaluation.gains.get(result.name)
+        by = (
+            f"{100 * gain.estimate:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
+            if gain
+            else ""
+        )
+        rows.append((result.name, f"{result.score:.1%} [{result.low:.1%}, {result.high:.1%}]", by))
+    print_table(("APPROACH", "SCORE", "THE MODEL GAINS"), rows)
+    typer.echo(f"\nmodel: {evaluation.model}")

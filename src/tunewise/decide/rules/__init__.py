@@ -1,0 +1,1 @@
+"""The rules of the verdict, by subject; `decide/verdict.py` says in which order they are asked."""

@@ -1,0 +1,257 @@
+"""Rules that send their reader back to the data: too little of it, wrong, or without a relation to learn."""
+
+from __future__ import annotations
+
+from tunewise.decide.criteria import (
+    DOMINANT_SHARE,
+    EXAMPLES_PER_TEST_EXAMPLE,
+    GOOD_ENOUGH_MARGIN,
+    LOW_CEILING,
+    MAX_AUC_OF_STRANGERS,
+    MIN_MISPAIRED,
+    MIN_OTHER_ANSWERS,
+    MIN_TEST_EXAMPLES,
+    MIN_TEST_GROUPS,
+    MIN_UNIQUE_EXAMPLES,
+    SMALLEST_GAIN,
+    are_facts,
+    beats_floors,
+    best_floor,
+    has_documents,
+    too_few,
+)
+from tunewise.decide.measurements import Measurements
+from tunewise.decide.rules.base import MEASURED_GAIN, Ruling, gain_clause, gain_evidence, rule
+from tunewise.decide.wording import name_in_words, whole_percent, whole_points
+from tunewise.records import ApproachResult
+
+_MAJORITY = "majority"
+
+
+@rule(
+    "answers-mispaired",
+    "fix-the-data",
+    when="answers do not fit their own prompts better than those of other rows, and at least "
+    f"{whole_percent(MIN_MISPAIRED)} of them fit another row much better",
+    advice="Look for a shifted or separately sorted column, and pair each answer with its own prompt again.",
+)
+def answers_mispaired(m: Measurements) -> Ruling | None:
+    """Answers that belong to other rows; whatever is learned from them is wrong."""
+    seen = m.fact_or_skill
+    if seen is None or seen.own_auc > MAX_AUC_OF_STRANGERS or seen.mismatch < MIN_MISPAIRED:
+        return None
+    share = whole_percent(seen.mismatch)
+    return Ruling(
+        f"Answers seem to belong to other rows: {share} of them fit another row's prompt much better than "
+        "their own.",
+        {"share_of_answers_that_fit_another_prompt": seen.mismatch, "own_prompt_auc": seen.own_auc},
+        f", but {share} of the answers seem to belong to other rows",
+    )
+
+
+_TOO_FEW = (
+    f"there are fewer than {MIN_UNIQUE_EXAMPLES} different examples, {MIN_TEST_EXAMPLES} test examples or "
+    f"{MIN_TEST_GROUPS} groups of them"
+)
+
+
+def _sizes(m: Measurements) -> dict[str, int]:
+    return {
+        "unique_examples": m.unique_examples,
+        "test_examples": m.test_examples,
+        "test_groups": m.test_groups,
+    }
+
+
+@rule(
+    "good-on-few-examples",
+    "keep-prompting",
+    "use-rag",
+    when=f"{_TOO_FEW}, but the best untrained approach beats guessing and surely scores within "
+    f"{whole_points(GOOD_ENOUGH_MARGIN)} of the best possible",
+    advice="Use that approach. Measure again when you have more examples.",
+)
+def good_on_few_examples(m: Measurements) -> Ruling | None:
+    """Too little to compare on, but enough to see that there is little to be gained."""
+    rival = m.rival
+    if rival is None or not too_few(m) or not beats_floors(m, rival.name):
+        return None
+    if rival.low < m.ceiling - GOOD_ENOUGH_MARGIN:
+        return None
+    return Ruling(
+        f"Even on few examples {name_in_words(m, rival.name)} surely scores at least "
+        f"{whole_percent(rival.low)}.",
+        {**_sizes(m), "score": rival.score, "low": rival.low, "best_possible": m.ceiling},
+        ", which is already good",
+        "use-rag" if has_documents(rival.name) else "keep-prompting",
+    )
+
+
+@rule(
+    "too-few-examples",
+    "collect-more-data",
+    when=_TOO_FEW,
+    advice="Bring as many more examples as it says; new ones, not more versions of the same.",
+)
+def too_few_examples(m: Measurements) -> Ruling | None:
+    """Too little to compare on."""
+    if not too_few(m):
+        return None
+    for_test = EXAMPLES_PER_TEST_EXAMPLE * (MIN_TEST_EXAMPLES - m.test_examples)
+    more_examples = max(MIN_UNIQUE_EXAMPLES - m.unique_examples, for_test, 0)
+    more_groups = max(EXAMPLES_PER_TEST_EXAMPLE * (MIN_TEST_GROUPS - m.test_groups), 0)
+    wanted = f"{more_examples} more examples" if more_examples else f"{more_groups} more groups of examples"
+    return Ruling(
+        f"{m.unique_examples} different examples, {m.test_examples} of them for testing in {m.test_groups} "
+        f"groups, cannot settle the question: bring about {wanted}.",
+        {**_sizes(m), "more_examples": more_examples, "more_groups": more_groups},
+        f", on too few examples to tell: bring about {wanted}",
+    )
+
+
+def _guessing(m: Measurements) -> ApproachResult | None:
+    """The best floor, if something was measured and nothing of it is surely better than the floors."""
+    names = [row.name for row in m.approaches if row.name not in m.floors]
+    return best_floor(m) if names and not any(beats_floors(m, name) for name in names) else None
+
+
+_NOTHING_BEATS = "nothing is surely better than guessing"
+
+
+@rule(
+    "rare-answers-too-few",
+    "collect-more-data",
+    when=f"{_NOTHING_BEATS}, one answer is right {whole_percent(DOMINANT_SHARE)} of the time or more, and "
+    f"fewer than {MIN_OTHER_ANSWERS} test examples have another",
+    advice="Bring more examples of the rare answers: they are what there is to learn.",
+)
+def rare_answers_too_few(m: Measurements) -> Ruling | None:
+    """One answer is nearly always right, so it takes rare ones to see whether anything was learned."""
+    majority = m.row(_MAJORITY)
+    if _guessing(m) is None or majority is None or majority.score < DOMINANT_SHARE:
+        return None
+    others = round(m.test_examples * (1 - majority.score))
+    if others >= MIN_OTHER_ANSWERS:
+        return None
+    more = EXAMPLES_PER_TEST_EXAMPLE * (MIN_OTHER_ANSWERS - others)
+    share = whole_percent(majority.score)
+    return Ruling(
+        f"Always giving the most common answer is right {share} of the time, and only {others} of "
+        f"{m.test_examples} test examples have another: bring about {more} more examples of rare answers.",
+        {"most_common_answer": majority.score, "other_test_examples": others, "more_examples": more},
+        f": bring about {more} more examples of the rare answers",
+    )
+
+
+@rule(
+    "no-relation-found",
+    "fix-the-data",
+    when=f"{_NOTHING_BEATS}, and equal prompts have different answers so often that nobody could score more "
+    f"than {whole_percent(LOW_CEILING)}, or the most similar examples foretell a label no better than the "
+    "most common label does",
+    advice="Read some twenty rows: could you give the answer from the prompt alone? Add what the prompts "
+    "lack, or correct the answers.",
+)
+def no_relation_found(m: Measurements) -> Ruling | None:
+    """Prompts do not decide the answers."""
+    contradicts = m.ceiling <= LOW_CEILING
+    unrelated = m.neighbours_gain is not None and m.neighbours_gain < SMALLEST_GAIN
+    if _guessing(m) is None or not (contradicts or unrelated):
+        return None
+    what = (
+        f"equal prompts have such different answers that nobody could score above {whole_percent(m.ceiling)}"
+        if contradicts
+        else "examples with similar prompts have no more similar answers than any two"
+    )
+    return Ruling(
+        f"Nothing in the prompts seems to decide the answers: {what}.",
+        {"best_possible": m.ceiling, "gain_of_similar_examples_over_guessing": m.neighbours_gain},
+        ": nothing in the prompts seems to decide the answers",
+    )
+
+
+@rule(
+    "still-learning",
+    "collect-more-data",
+    when=f"{_NOTHING_BEATS}, but twice the examples would in all likelihood bring "
+    f"{whole_points(SMALLEST_GAIN)} or more",
+    advice="Bring as many examples again.",
+)
+def still_learning(m: Measurements) -> Ruling | None:
+    """The score is no good yet, but still rising."""
+    curve = m.learning_curve
+    if _guessing(m) is None or curve is None or curve.low < SMALLEST_GAIN:
+        return None
+    return Ruling(
+        "Nothing beats guessing yet, but the score still rises with the number of examples: "
+        f"twice as many would bring about {whole_points(curve.median)} more.",
+        {"gain_with_twice_the_examples": [curve.low, curve.median, curve.high]},
+        ": not enough yet, but twice the examples would bring more",
+    )
+
+
+@rule(
+    "nothing-beats-guessing",
+    "inconclusive",
+    when=_NOTHING_BEATS,
+    advice="Try a larger base model, and read some rows: could you give the answer from the prompt alone?",
+)
+def nothing_beats_guessing(m: Measurements) -> Ruling | None:
+    """Neither prompting nor training is surely better than rivals that need no model."""
+    floor = _guessing(m)
+    if floor is None:
+        return None
+    return Ruling(
+        f"Nothing is surely better than {floor.name}, which needs no model: try a larger base model.",
+        {"floor": floor.name, "score": floor.score},
+        ": try a larger base model",
+    )
+
+
+@rule(
+    "more-data-would-help",
+    "collect-more-data",
+    when="training has not won, but with twice the examples it would in all likelihood gain "
+    f"{whole_points(SMALLEST_GAIN)} or more, and the answers are no facts",
+    advice="Bring as many examples again.",
+)
+def more_data_would_help(m: Measurements) -> Ruling | None:
+    """A gain that is not there yet, on a curve that still rises. More examples teach no facts."""
+    gain, curve = m.gain_over_rival, m.learning_curve
+    if gain is None or curve is None or m.main_arm is None or are_facts(m):
+        return None
+    if gain.estimate + curve.low < SMALLEST_GAIN:
+        return None
+    more = whole_points(curve.median)
+    return Ruling(
+        f"Training has not won yet, but twice the examples would bring about {more} more "
+        f"(now {gain_clause(m, m.main_arm.name)}).",
+        {
+            "gain_with_twice_the_examples": [curve.low, curve.median, curve.high],
+            **gain_evidence(m, m.main_arm.name),
+        },
+        f": twice the examples would bring the tuned model about {more} more",
+        covers=frozenset({MEASURED_GAIN}),
+    )
+
+
+@rule(
+    "labels-cap-the-score",
+    "fix-the-data",
+    when="equal prompts have different answers so often that nobody could score more than "
+    f"{whole_percent(LOW_CEILING)}, and the best approach is within {whole_points(SMALLEST_GAIN)} of that",
+    advice="Agree on one answer for each kind of prompt and correct the rest; `tunewise review` shows them.",
+)
+def labels_cap_the_score(m: Measurements) -> Ruling | None:
+    """The best approach is as good as answers that contradict each other let anybody be."""
+    rows = (row for row in (m.tuned, m.rival) if row is not None)
+    best = max(rows, key=lambda row: row.score, default=None)
+    if best is None or m.ceiling > LOW_CEILING or best.score < m.ceiling - SMALLEST_GAIN:
+        return None
+    cap = whole_percent(m.ceiling)
+    return Ruling(
+        f"Your answers contradict each other so often that nobody could score above {cap}, and "
+        f"{name_in_words(m, best.name)} is there already.",
+        {"best_possible": m.ceiling, "score": best.score},
+        f": your answers contradict each other, so that {cap} is the most that anybody could score",
+    )

@@ -1,0 +1,217 @@
+"""Rules about what training gained, and about prompts that leave it nothing to gain."""
+
+from __future__ import annotations
+
+from tunewise.approaches.names import FINE_TUNED
+from tunewise.data.split import examples_to_detect
+from tunewise.decide.criteria import (
+    CLEAR_GAIN,
+    LOW_CEILING,
+    MAX_PAYBACK_MONTHS,
+    MIN_SAVED_SHARE,
+    SMALLEST_GAIN,
+    beats_floors,
+    documents_win,
+    equals,
+    same_quality_cheaper,
+    wins,
+)
+from tunewise.decide.guards import GUARDS, NOT_PARITY, Guard, is_sound
+from tunewise.decide.measurements import Measurements, TrainedArm
+from tunewise.decide.rules.base import MEASURED_GAIN, Rule, Ruling, gain_clause, gain_evidence, rule
+from tunewise.decide.wording import name_in_words, whole_percent, whole_points
+from tunewise.records import Recommendation
+
+
+@rule(
+    "beats-every-rival",
+    "fine-tune",
+    when=f"the tuned model beats every floor and every untrained approach by {whole_points(SMALLEST_GAIN)} "
+    "or more, and passes all guards",
+    advice="Use the tuned model.",
+)
+def beats_every_rival(m: Measurements) -> Ruling | None:
+    """The tuned model wins, and nothing speaks against it."""
+    arm = m.arm(FINE_TUNED)
+    if arm is None or not wins(m, arm) or not is_sound(m, arm):
+        return None
+    sentence = f"Training beat everything that prompting could do: {gain_clause(m, arm.name)}."
+    return Ruling(sentence, gain_evidence(m, arm.name), arm=arm.name)
+
+
+@rule(
+    "same-quality-cheaper",
+    "fine-tune",
+    when="the tuned model beats guessing and passes all guards; against every untrained approach that it "
+    f"does not beat it is surely not worse by {whole_points(SMALLEST_GAIN)}, its calls cost "
+    f"{whole_percent(MIN_SAVED_SHARE)} less or better, and at the number of calls that you declared it has "
+    f"paid for itself within {MAX_PAYBACK_MONTHS} months",
+    advice="Use the tuned model if your calls are as many as you said.",
+)
+def equally_good_and_cheaper(m: Measurements) -> Ruling | None:
+    """As good as the best prompt for less; only where a number of calls was declared."""
+    arm = m.arm(FINE_TUNED)
+    if arm is None or not same_quality_cheaper(m, arm) or not is_sound(m, arm):
+        return None
+    savings = {name: saving for name in equals(m, arm) if (saving := m.saving(arm, name)) is not None}
+    name, saving = min(savings.items(), key=lambda named: named[1].per_call)
+    calls = m.calls_per_month or 0.0
+    share = whole_percent(saving.share)
+    return Ruling(
+        f"The tuned model is as good as {name_in_words(m, name)} ({gain_clause(m, arm.name)}), and its calls "
+        f"cost {share} less: after {saving.break_even_calls:,} calls training has paid for itself.",
+        {
+            **gain_evidence(m, arm.name),
+            "saved_share": saving.share,
+            "calls_per_month": calls,
+            "upkeep_per_month": m.upkeep_per_month,
+            "break_even_calls": saving.break_even_calls,
+            "payback_months": saving.payback_months(calls, m.upkeep_per_month),
+        },
+        f", and its calls cost {share} less: it pays back after {saving.break_even_calls:,} calls",
+        arm=arm.name,
+        covers=frozenset({"cheaper-per-call"}),
+    )
+
+
+def _flawed(m: Measurements, guard: Guard) -> Ruling | None:
+    """The ruling on a trained model that wins and that this guard is the first to stop."""
+    for arm in m.arms:
+        flaw = guard.find(m, arm) if _contends(m, arm, guard) else None
+        if flaw is None:
+            continue
+        instead: Recommendation = "use-rag" if documents_win(m) else "keep-prompting"
+        return Ruling(
+            flaw.sentence,
+            flaw.evidence | ({} if guard.code == NOT_PARITY else gain_evidence(m, arm.name)),
+            f", but {flaw.clause}",
+            "inconclusive" if guard.settles_nothing else instead,
+            arm=arm.name,
+            covers=frozenset({guard.code} | ({MEASURED_GAIN} if guard.code == NOT_PARITY else set())),
+        )
+    return None
+
+
+def _contends(m: Measurements, arm: TrainedArm, guard: Guard) -> bool:
+    """Whether this model would be recommended but for guards.
+
+    One that is not served as it was trained has no score, so neither a win nor a loss says anything of it.
+    """
+    return wins(m, arm) or (guard.code == NOT_PARITY and arm == m.main_arm)
+
+
+def _rule_of(guard: Guard) -> Rule:
+    instead: tuple[Recommendation, ...] = ("keep-prompting", "use-rag")
+    recommendations = ("inconclusive",) if guard.settles_nothing else instead
+    return Rule(guard.code, recommendations, guard.when, guard.advice, lambda m: _flawed(m, guard))
+
+
+GUARD_RULES: tuple[Rule, ...] = tuple(_rule_of(guard) for guard in GUARDS)
+"""One for each guard: training scored better, but."""
+
+
+@rule(
+    "prompting-already-good",
+    "keep-prompting",
+    when=f"the best untrained approach beats guessing and is within {whole_points(SMALLEST_GAIN)} of the "
+    "best possible score",
+    advice="Stay with the prompt: there is little left to gain.",
+)
+def prompting_already_good(m: Measurements) -> Ruling | None:
+    """Less than the smallest gain worth training for is left to be gained."""
+    rival = m.rival
+    if rival is None or m.ceiling - rival.score >= SMALLEST_GAIN or not beats_floors(m, rival.name):
+        return None
+    score, name = whole_percent(rival.score), name_in_words(m, rival.name)
+    sentence = f"{name[:1].upper()}{name[1:]} already scores {score}: there is little left to gain."
+    if m.ceiling <= LOW_CEILING:
+        sentence = (
+            f"Your answers contradict each other so often that nobody could score above "
+            f"{whole_percent(m.ceiling)}, and {name} already scores {score}."
+        )
+    evidence = {"score": rival.score, "best_possible": m.ceiling}
+    return Ruling(sentence, evidence, ": there is little left to gain")
+
+
+@rule(
+    "gain-too-small",
+    "keep-prompting",
+    when=f"the gain from training is surely smaller than {whole_points(SMALLEST_GAIN)}",
+    advice="Stay with the prompt: it is quicker to change and survives a change of the model.",
+)
+def gain_too_small(m: Measurements) -> Ruling | None:
+    """A gain that surely does not matter."""
+    gain = m.gain_over_rival
+    return _nothing_gained(m) if gain is not None and gain.high < SMALLEST_GAIN else None
+
+
+@rule(
+    "no-gain-seen",
+    "keep-prompting",
+    when="training scored no better than the best untrained approach",
+    advice="Stay with the prompt. A gain may be too small for this test to see.",
+)
+def no_gain_seen(m: Measurements) -> Ruling | None:
+    """No gain to be seen, though one cannot be excluded."""
+    gain = m.gain_over_rival
+    return _nothing_gained(m) if gain is not None and gain.estimate <= 0 else None
+
+
+def _nothing_gained(m: Measurements) -> Ruling | None:
+    if m.main_arm is None:
+        return None
+    return Ruling(
+        f"Training gained nothing that matters: {gain_clause(m, m.main_arm.name)}.",
+        gain_evidence(m, m.main_arm.name),
+        ": training gained nothing that matters",
+        covers=frozenset({MEASURED_GAIN}),
+    )
+
+
+@rule(
+    "not-compared",
+    "inconclusive",
+    when="no tuned model, or no prompt to compare it with, was run",
+    advice="Run the missing one as well.",
+)
+def not_compared(m: Measurements) -> Ruling | None:
+    """Nothing to decide about."""
+    if m.gain_over_rival is not None:
+        return None
+    missing = "a prompt" if m.rival is None else "a tuned model"
+    return Ruling(
+        f"Without {missing} to compare with there is nothing to decide: run it as well.",
+        {},
+        f"; {missing} to compare with was not run",
+    )
+
+
+@rule(
+    "cannot-tell",
+    "inconclusive",
+    when="none of the above: there is a gain that could be chance, or too small to matter",
+    advice="Bring as many more test examples as it says, and run again.",
+)
+def cannot_tell(m: Measurements) -> Ruling | None:
+    """What is left: a gain that may be chance. Says how large a test set would tell.
+
+    That size is for gains worth seeing, never for the gain that was observed, which would only repeat the
+    p-value in other words (Hoenig & Heisey 2001).
+    """
+    gain, arm = m.gain_over_rival, m.main_arm
+    if gain is None or arm is None:
+        return None
+    asks, more = [], {}
+    for size in (CLEAR_GAIN, SMALLEST_GAIN):
+        needed = round(gain.design_effect * examples_to_detect(size, gain.discordance))
+        more[f"more_for_{100 * size:.0f}_points"] = max(needed - m.test_examples, 0)
+        if needed > m.test_examples:
+            more_needed = f"about {needed - m.test_examples} more test examples"
+            asks.append(f"{more_needed} would show a gain of {100 * size:.0f} points")
+    advice = f": {', '.join(asks)}" if asks else ""
+    return Ruling(
+        f"The gain, {gain_clause(m, arm.name)}, could be chance or too small to matter{advice}.",
+        gain_evidence(m, arm.name) | more,
+        f", which could be chance{advice}",
+        covers=frozenset({MEASURED_GAIN}),
+    )

@@ -1,0 +1,129 @@
+"""Which metrics there are, and which of them fit the answers of a file.
+
+To add one, write a function `(answer, expected) -> float | None` in the file of its family. Give it a line in
+`METRICS` and, where it should be measured without being asked for, in `_BY_KIND`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from tunewise.data.forms import DOMINANT, LabelForm
+from tunewise.data.instructed_forms import InstructedForms, infer_forms
+from tunewise.data.strict_json import read_object
+from tunewise.errors import SpecError
+from tunewise.evaluate.metrics.json_fields import json_field_accuracy, json_validity
+from tunewise.evaluate.metrics.knowing import FormKept, Knowing
+from tunewise.evaluate.metrics.label_sets import SET_METRICS
+from tunewise.evaluate.metrics.matching import contains_answer, exact_match, numeric_match
+from tunewise.evaluate.metrics.overlap import chrf, rouge_l
+from tunewise.evaluate.metrics.own import load_metric, names_function
+from tunewise.evaluate.metrics.reading import is_number
+from tunewise.records import Example
+
+Metric = Callable[[str, Example], float | None]
+"""Of an answer to an example: 1 is right, 0 is wrong, None is undefined."""
+AnswerKind = Literal["JSON", "labels", "numbers", "short texts", "texts"]
+
+METRICS: dict[str, Callable[[str, str], float | None]] = {
+    "exact_match": exact_match,
+    "macro_f1": exact_match,  # of one example; `SET_METRICS` has that of the set
+    "json_field_accuracy": json_field_accuracy,
+    "json_validity": json_validity,
+    "numeric_match": numeric_match,
+    "contains_answer": contains_answer,
+    "chrf": chrf,
+    "rouge_l": rouge_l,
+}
+KNOWING, FORM = "knowing", "form"
+METRIC_NAMES = (*METRICS, KNOWING, FORM)
+SHORT_ANSWER_WORDS = 5
+"""What `DOMINANT` of short texts stay within; there is mostly one way to put those, so they are matched."""
+
+_BY_KIND: Mapping[AnswerKind, tuple[str, ...]] = {
+    "JSON": ("exact_match", "json_field_accuracy", "json_validity"),
+    "labels": ("exact_match", "macro_f1"),
+    "numbers": ("exact_match", "numeric_match"),
+    "short texts": ("exact_match", "contains_answer", "chrf"),
+    "texts": ("chrf", "rouge_l", "exact_match"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Scoring:
+    """The metrics of a run; the first is the primary one, which decides."""
+
+    metrics: Mapping[str, Metric]
+
+    @property
+    def primary(self) -> str:
+        """The name of the primary metric."""
+        return next(iter(self.metrics))
+
+    def score(self, answer: str, example: Example) -> dict[str, float | None]:
+        """All metrics of one answer, by name."""
+        return {name: metric(answer, example) for name, metric in self.metrics.items()}
+
+    def describe(self) -> str:
+        """One line for the terminal."""
+        others = [name for name in self.metrics if name != self.primary]
+        return f"scored by {self.primary}, and beside it {', '.join(others)}"
+
+
+def choose_scoring(train: Sequence[Example], asked: str | None = None) -> Scoring:
+    """The metrics that fit the training answers, with the one that was asked for as the primary one.
+
+    `asked` is a name of `METRIC_NAMES` or `module.py:function`. Raises `SpecError` where there is no such
+    metric, where it makes no sense of these answers, or where the function fails on some.
+    """
+    forms = infer_forms(train)
+    kind = _kind_of(train, forms)
+    labels = forms.overall.labels if isinstance(forms.overall, LabelForm) else ()
+    known = {name: _of_example(metric) for name, metric in METRICS.items()}
+    known |= {KNOWING: Knowing(labels), FORM: FormKept(forms)}
+    names = [*_BY_KIND[kind], KNOWING, FORM]
+    if asked is not None and names_function(asked):
+        own = load_metric(asked)
+        if own.name in known:
+            raise SpecError(
+                f"--metric {asked}: {own.name} is the name of a metric already: rename the function"
+            )
+        own.try_on(train)
+        known[own.name] = own
+        asked = own.name
+    if asked is not None:
+        _check_sense(asked, known, kind, train)
+        names = [asked, *(name for name in names if name != asked)]
+    return Scoring({name: known[name] for name in names})
+
+
+def _check_sense(asked: str, known: Mapping[str, Metric], kind: AnswerKind, train: Sequence[Example]) -> None:
+    if asked not in known:
+        raise SpecError(
+            f"unknown metric {asked!r}: choose from {', '.join(METRIC_NAMES)}, or give module.py:function"
+        )
+    if asked in SET_METRICS and kind != "labels":
+        raise SpecError(f"--metric {asked} is for labels, and answers here are {kind}: leave it out")
+    if all(known[asked](example.answer, example) is None for example in train):
+        raise SpecError(f"--metric {asked} is undefined for all answers here, which are {kind}: leave it out")
+
+
+def _of_example(metric: Callable[[str, str], float | None]) -> Metric:
+    return lambda answer, example: metric(answer, example.answer)
+
+
+def _kind_of(train: Sequence[Example], forms: InstructedForms) -> AnswerKind:
+    answers = [example.answer for example in train]
+
+    def most(has: Callable[[str], bool]) -> bool:
+        return sum(map(has, answers)) >= DOMINANT * len(answers)
+
+    if most(lambda answer: read_object(answer) is not None):
+        return "JSON"
+    if isinstance(forms.overall, LabelForm):
+        return "labels"
+    if most(is_number):
+        return "numbers"
+    return "short texts" if most(lambda answer: len(answer.split()) <= SHORT_ANSWER_WORDS) else "texts"

@@ -1,0 +1,151 @@
+"""The evaluation alone: any model on new examples, against its base. Nothing is trained or decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tunewise.approaches.base import Approach
+from tunewise.approaches.names import FINE_TUNED
+from tunewise.approaches.prompted import Prompted, common_instruction, fine_tuned
+from tunewise.data.dataset import read_dataset, sha256_of_data
+from tunewise.data.duplicates import input_key
+from tunewise.data.reading import Reading
+from tunewise.data.sources import read_examples
+from tunewise.decide.compare import compare_pair, summarise
+from tunewise.engines import EngineName, open_engine, open_tuned
+from tunewise.engines.base import Engine
+from tunewise.errors import DataError, TunewiseError
+from tunewise.evaluate.metrics.scoring import choose_scoring
+from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach
+from tunewise.evaluate.stats import PairedGain
+from tunewise.models.base import find_base
+from tunewise.progress import Progress, SilentProgress
+from tunewise.records import ApproachResult, Example, ModelRecord
+from tunewise.settings import Settings, get_settings
+from tunewise.store.files import read_json
+
+
+class EvaluationSpec(BaseModel):
+    """Everything that decides what `tunewise evaluate` computes, beside the model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data: Path
+    reading: Reading = Reading()
+    group_key: str | None = None
+    """A field of each row; rows with equal values count as one in the intervals."""
+    metric: str | None = None
+    """The primary metric, by its name or as `module.py:function`, in place of the one that fits the data."""
+    engine: EngineName = "local"
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    """Of the resampling tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a model answers on new examples, and its base."""
+
+    model: str
+    base: str
+    metric: str
+    examples: int
+    known_lines: tuple[int, ...]
+    """Of examples left out because their input stands in the file that the model was trained on."""
+    approaches: tuple[ApproachResult, ...]
+    """The base as it is, the base under the data's instruction if they have one, and the model."""
+    gains: dict[str, PairedGain]
+    """What the model gains over the base, by approach; empty where the model is a base."""
+    runs: dict[str, ScoredRun]
+    """Every answer, by approach."""
+
+    def to_json(self) -> dict[str, Any]:
+        """What `--json` prints: all but the answers."""
+        shown = asdict(replace(self, runs={}))
+        del shown["runs"]
+        return shown
+
+
+def evaluate_model(
+    model: ModelRecord | str,
+    spec: EvaluationSpec,
+    progress: Progress | None = None,
+    settings: Settings | None = None,
+) -> Evaluation:
+    """Ask `model`, a tuned one or a base by its `--base` name, about the examples in `spec.data`.
+
+    Raises a `TunewiseError` for anything that the user can mend.
+    """
+    progress = progress or SilentProgress()
+    settings = settings or get_settings()
+    dataset = read_dataset(spec.data, spec.group_key, reading=spec.reading)
+    progress.say(dataset.describe())
+    tuned = None if isinstance(model, str) else model
+    trained_on = _inputs_of_training(tuned, progress) if tuned else set()
+    known = tuple(example.line for example in dataset.examples if input_key(example.prompt) in trained_on)
+    examples = [example for example in dataset.examples if input_key(example.prompt) not in trained_on]
+    if not examples:
+        raise DataError(spec.data, "every input of it stands in the file that the model was trained on")
+    if known:
+        progress.say(f"left out: {len(known)} examples whose inputs stand in the file it was trained on")
+    scoring = choose_scoring(examples, spec.metric)
+    progress.say(scoring.describe())
+    base = find_base(tuned.base if tuned else str(model), settings)
+    with ExitStack() as opened:
+        engine = opened.enter_context(closing(open_engine(base, name=spec.engine, settings=settings)))
+        decoding = choose_decoding(engine, scoring, examples)
+
+        def ask(approach: Approach, asked: Engine) -> ScoredRun:
+            run = run_approach(approach, examples, asked, decoding, progress)
+            progress.say(f"  {approach.name}: {scoring.primary} {run.score(scoring.primary):.1%}")
+            return run
+
+        runs = {rival.name: ask(rival, engine) for rival in _base_alone(engine.base_id, examples)}
+        if tuned is not None:
+            tuned_engine = opened.enter_context(open_tuned(engine, tuned, spec.engine, settings))
+            runs[FINE_TUNED] = ask(fine_tuned(tuned.id), tuned_engine)
+        base_id = engine.base_id
+    gains = {}
+    for rival in runs:
+        compared = compare_pair(FINE_TUNED, rival, runs, scoring.primary, spec.seed) if tuned else None
+        if compared is not None and rival != FINE_TUNED:
+            gains[rival] = compared[0]
+    return Evaluation(
+        model=tuned.id if tuned else base_id,
+        base=base_id,
+        metric=scoring.primary,
+        examples=len(examples),
+        known_lines=known,
+        approaches=tuple(
+            summarise(name, run, scoring.primary, settings.hourly_price, spec.seed)
+            for name, run in runs.items()
+        ),
+        gains=gains,
+        runs=runs,
+    )
+
+
+def _base_alone(base: str, examples: Sequence[Example]) -> list[Prompted]:
+    instruction = common_instruction(examples)
+    told = [] if instruction is None else [Prompted("instructed", base, instruction)]
+    return [Prompted("zero-shot", base), *told]
+
+
+def _inputs_of_training(model: ModelRecord, progress: Progress) -> set[str]:
+    """By `input_key`; none, which is said, where the file is gone or was changed."""
+    try:
+        manifest = read_json(Path(model.path) / "tunewise.json")
+        path, reading = Path(manifest["data"]["path"]), Reading(**manifest["spec"]["reading"])
+        if sha256_of_data(path) == manifest["data"]["sha256"]:
+            return {input_key(example.prompt) for example in read_examples(path, None, reading)}
+    except (OSError, ValueError, KeyError, TypeError, TunewiseError):
+        pass
+    progress.say(
+        "whether it was trained on some of these examples cannot be told: its training data are gone"
+    )
+    return set()

@@ -1,0 +1,1 @@
+"""What rivals with documents look into: passages, an index by words and meaning, and what it finds."""

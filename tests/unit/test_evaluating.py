@@ -1,0 +1,76 @@
+"""A model is measured on new examples, and never on what it was trained on."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from toy import save_base, write_rows
+from tunewise.errors import DataError
+from tunewise.evaluating import EvaluationSpec, evaluate_model
+from tunewise.records import ModelRecord
+from tunewise.run_spec import TuneSpec
+from tunewise.settings import Settings, get_settings
+from tunewise.train.spec import TrainSpec
+from tunewise.training import tune
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return replace(get_settings(), home=tmp_path / "home", organization="test", device="cpu")
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return save_base(tmp_path / "toy")
+
+
+@pytest.fixture
+def model(tmp_path: Path, base: Path, settings: Settings) -> ModelRecord:
+    training = TrainSpec(rank=4, epochs=1, batch_size=8)
+    spec = TuneSpec(
+        data=write_rows(tmp_path / "rows.jsonl"), base=str(base), suffix="count", training=training
+    )
+    return tune(spec, tmp_path / "trained", settings=settings)
+
+
+def write_new_rows(path: Path, old: Path, number: int) -> Path:
+    """As many new inputs, after all old rows."""
+    rows = [
+        {"messages": [{"role": "user", "content": f"new {n}"}, {"role": "assistant", "content": str(n)}]}
+        for n in range(number)
+    ]
+    path.write_text(old.read_text("utf-8") + "".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
+def test_what_the_model_was_trained_on_is_left_out_by_line(
+    tmp_path: Path, model: ModelRecord, settings: Settings
+) -> None:
+    old = tmp_path / "rows.jsonl"
+    new = write_new_rows(tmp_path / "new.jsonl", old, 12)
+    evaluation = evaluate_model(model, EvaluationSpec(data=new), settings=settings)
+    assert evaluation.examples == 12
+    assert list(evaluation.known_lines) == list(range(1, len(old.read_text().splitlines()) + 1))
+    assert [result.name for result in evaluation.approaches] == ["zero-shot", "fine-tuned"]
+    assert evaluation.gains.keys() == {"zero-shot"}
+    assert {len(run.scores) for run in evaluation.runs.values()} == {12}
+    assert "runs" not in json.loads(json.dumps(evaluation.to_json()))
+
+
+def test_nothing_is_measured_where_every_row_is_known(
+    tmp_path: Path, model: ModelRecord, settings: Settings
+) -> None:
+    with pytest.raises(DataError, match="every input of it stands in the file"):
+        evaluate_model(model, EvaluationSpec(data=tmp_path / "rows.jsonl"), settings=settings)
+
+
+def test_a_base_is_measured_alone(tmp_path: Path, base: Path, settings: Settings) -> None:
+    data = write_rows(tmp_path / "rows.jsonl", 12)
+    evaluation = evaluate_model(str(base), EvaluationSpec(data=data), settings=settings)
+    assert evaluation.model == evaluation.base
+    assert evaluation.gains == {}
+    assert evaluation.known_lines == ()
