@@ -202,6 +202,10 @@ CASES = [
             measured(),
         ),
     ),
+    # Whoever knows more counts, also a prompt that is not the best one for its form.
+    Case("knows-less", "keep-prompting",
+         measured(knows={"zero-shot": 0.80, "few-shot": 0.70, "fine-tuned": 0.77}),
+         (measured(knows={"zero-shot": 0.79, "few-shot": 0.70, "fine-tuned": 0.77}),)),
     Case("knows-less", "use-rag",
          measured(rag=0.40, knows={"rag": 0.80, "few-shot": 0.78, "zero-shot": 0.1, "fine-tuned": 0.77}),
          (measured(rag=0.40, knows={"rag": 0.79, "few-shot": 0.78, "zero-shot": 0.1, "fine-tuned": 0.77}),)),
