@@ -23,6 +23,7 @@ from tunewise.records import Estimate
 from tunewise.retrieval.hits import measure_hits
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings
+from tunewise.time_plan import TimePlan
 
 
 def gather_findings(
@@ -31,6 +32,7 @@ def gather_findings(
     split: Split,
     shown: Shown,
     choice: PromptChoice,
+    plan: TimePlan,
     trained: Sequence[TrainedModel],
     runs: Mapping[str, ScoredRun],
     metric: str,
@@ -53,6 +55,7 @@ def gather_findings(
         retrieval=measure_retrieval(split, shown, choice),
         disagreement=Disagreement(dataset.repeated.disagreement, dataset.repeated.inputs),
         calls_per_month=spec.calls_per_month,
+        left_out=tuple(plan.say_what_is_left_out()),
     )
 
 

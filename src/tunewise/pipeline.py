@@ -8,6 +8,7 @@ result is kept in the run folder as soon as it is there, so a run that was stopp
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
@@ -38,6 +39,7 @@ from tunewise.records import ParityCertificate, Verdict
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings, get_settings
 from tunewise.store.registry import Registry
+from tunewise.time_plan import PLANNED_SHARE, TimePlan, plan_time
 from tunewise.train.fine_tune import TrainingSummary, remove_checkpoints
 from tunewise.train.rows import check_rows
 
@@ -53,6 +55,7 @@ def run(
     progress = progress or SilentProgress()
     settings = settings or get_settings()
     registry = Registry(settings.registry)
+    started = time.monotonic()
 
     dataset = read_dataset(spec.data, spec.group_key, spec.given_sides, spec.reading)
     progress.say(dataset.describe())
@@ -77,18 +80,31 @@ def run(
             progress.say(f"  {name}: {scoring.primary} {scored.score(scoring.primary):.1%}")
             return scored
 
+        instruction = spec.instructions or common_instruction(split.train)
+        shown = gather(
+            spec.approaches, split.train, spec.docs, engine, decoding.max_tokens, spec.seed,
+            settings.cache / "vectors", progress,
+        )  # fmt: skip
+        wordings = list_wordings(split.train, instruction)
+        plan = TimePlan()
+        if spec.max_minutes is not None:
+            planned_setups = list_setups(spec.approaches, wordings)
+            planned_arms = list_arms(spec, split, shown, PromptChoice(), engine, out, progress)
+            seconds_left = PLANNED_SHARE * 60 * spec.max_minutes - (time.monotonic() - started)
+            plan = TimePlan.from_json(folder.stage("plan-time", lambda: plan_time(
+                seconds_left, planned_setups, planned_arms, shown, split, base, instruction, engine, decoding,
+                settings, progress,
+            ).to_json()).value)  # fmt: skip
+            progress.say(plan.describe(spec.max_minutes))
+            spec = plan.drop_from(spec)
+
         runs: dict[str, ScoredRun] = {}
         floors = [floor for floor in all_floors() if floor.name in spec.approaches]
         for floor in floors:
             floor.prepare(split.train)
             runs[floor.name] = test(floor.name, lambda examples, f=floor: run_floor(f, examples, scoring))
 
-        instruction = spec.instructions or common_instruction(split.train)
-        shown = gather(
-            spec.approaches, split.train, spec.docs, engine, decoding.max_tokens, spec.seed,
-            settings.cache / "vectors", progress,
-        )  # fmt: skip
-        setups = list_setups(spec.approaches, list_wordings(split.train, instruction))
+        setups = list_setups(spec.approaches, wordings)
         choice = PromptChoice.from_json(folder.stage("choose-prompts", lambda: choose_prompts(
             setups, shown, split.validation, engine, decoding, scoring.primary, progress
         ).to_json()).value)  # fmt: skip
@@ -119,15 +135,15 @@ def run(
             return publish.TrainedModel(arm.name, record, training, parity)
 
         arms = list_arms(spec, split, shown, choice, engine, out, progress)
-        trained = tuple(train_and_test(arm) for arm in arms)
+        trained = tuple(train_and_test(plan.shorten(arm)) for arm in arms)
         if not runs:
             raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
         findings = gather_findings(
-            spec, dataset, split, shown, choice, trained, runs, scoring.primary, settings
+            spec, dataset, split, shown, choice, plan, trained, runs, scoring.primary, settings
         )
         verdict = decide(compare(runs, findings), forced=spec.force)
         evidence = publish.Evidence(
-            spec, dataset, split, base, base_sha256, decoding, choice, trained, runs, findings
+            spec, dataset, split, base, base_sha256, decoding, plan, choice, trained, runs, findings
         )
         publish.publish(folder, evidence, verdict, settings, registry)
     return verdict

@@ -152,6 +152,8 @@ class Findings:
     calls_per_month: float | None = None
     """As declared by the user; None where nothing was."""
     upkeep_per_month: float = 0.0
+    left_out: tuple[str, ...] = ()
+    """What there was no time for, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,4 +291,5 @@ class Measurements(Findings):
             "what training saves, as no number of calls a month was declared": arm is not None
             and self.calls_per_month is None,
         }
-        return tuple(words for words, is_absent in absent.items() if is_absent)
+        no_time = tuple(f"for lack of time, {words}" for words in self.left_out)
+        return no_time + tuple(words for words, is_absent in absent.items() if is_absent)

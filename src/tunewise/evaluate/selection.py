@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tunewise.approaches.base import Approach
@@ -23,11 +23,11 @@ ROUNDS = (12, 36)
 class PromptChoice:
     """What validation said about prompting."""
 
-    setups: dict[str, PromptSetup]
+    setups: dict[str, PromptSetup] = field(default_factory=dict)
     """The best one of each rival, by its name, in the order in which they were tried."""
-    scores: dict[str, float]
+    scores: dict[str, float] = field(default_factory=dict)
     """Mean primary metric on validation, by the setup's label, the best first."""
-    calls: int
+    calls: int = 0
     """How many were made to find this out."""
 
     @property
@@ -103,6 +103,14 @@ def choose_prompts(
         scores={label: means[label] for label in best_first},
         calls=sum(len(run.scores) for each in runs.values() for run in each),
     )
+
+
+def calls_per_setup() -> float:
+    """How many calls `choose_prompts` makes for each setup, taken over all of them."""
+    calls, stay, before = 0.0, 1.0, 0
+    for until in ROUNDS:
+        calls, stay, before = calls + stay * (until - before), stay / 2, until
+    return calls
 
 
 def _ask(approach: Approach, examples: Sequence[Example], engine: Engine, decoding: Decoding) -> ScoredRun:
