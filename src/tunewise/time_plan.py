@@ -28,9 +28,9 @@ from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings
 from tunewise.train.estimate import TrainingPace
 
-DROPPED_FIRST = (FROM_SCRATCH, "zero-shot", "few-shot-nearest")
-"""A control; a rival that an instruction nearly always beats; the rival whose prompts share least, and so
-take longest. What is left is prompting as most people do it, and documents where there are any."""
+DROPPED_FIRST = (FROM_SCRATCH, "zero-shot", "few-shot")
+"""A control; a rival that an instruction nearly always beats; one that the nearest shots nearly always beat.
+What is left is prompting at its best, and documents where there are any."""
 PLANNED_SHARE = 0.85
 """Of the time given: machines are not equally fast all the time, and certificates and reports come on top."""
 REHEARSED = 8

@@ -37,7 +37,7 @@ def test_nothing_is_left_out_where_there_is_time() -> None:
 def test_rivals_that_others_make_up_for_go_before_passes_of_training() -> None:
     assert fit_into(710, RIVALS, {"fine-tuned": pace()}).dropped == ("zero-shot",)
     plan = fit_into(500, RIVALS, {"fine-tuned": pace()})
-    assert plan.dropped == ("zero-shot", "few-shot-nearest")
+    assert plan.dropped == ("zero-shot", "few-shot")
     assert plan.arms["fine-tuned"].epochs == 3
     assert plan.arms["fine-tuned"].examples == 400
 
@@ -74,9 +74,9 @@ def test_a_plan_fits_or_has_left_out_all_it_may(
     seconds: float, rivals: dict[str, float], arms: dict[str, ArmPace]
 ) -> None:
     plan = fit_into(seconds, rivals, arms)
-    assert not {"instructed", "few-shot", "fine-tuned", "fine-tuned-rag"}.intersection(plan.dropped)
+    assert not {"instructed", "few-shot-nearest", "fine-tuned", "fine-tuned-rag"}.intersection(plan.dropped)
     if plan.seconds > seconds * (1 + 1e-9):
-        assert set(plan.dropped) == {"zero-shot", "few-shot-nearest"}.intersection(rivals)
+        assert set(plan.dropped) == {"zero-shot", "few-shot"}.intersection(rivals)
         planned = [plan.arms.get(name, arms[name]) for name in arms]
         assert not arms or any(arm.epochs == 1 and arm.examples <= FEWEST_EXAMPLES for arm in planned)
     assert TimePlan.from_json(plan.to_json()) == plan
@@ -95,7 +95,7 @@ def test_a_run_without_time_says_what_it_leaves_out_before_it_tests_anything(tmp
     spec = RunSpec(
         data=write_rows(tmp_path / "rows.jsonl", 80),
         base=str(save_base(tmp_path / "toy")),
-        approaches=("majority", "zero-shot", "few-shot", "fine-tuned"),
+        approaches=("majority", "zero-shot", "few-shot-nearest", "fine-tuned"),
         training=TrainSpec(rank=4, epochs=3, batch_size=8),
         max_minutes=0.01,
     )
@@ -104,7 +104,7 @@ def test_a_run_without_time_says_what_it_leaves_out_before_it_tests_anything(tmp
 
     said = next(i for i, text in enumerate(progress.said) if "zero-shot is not tested" in text)
     assert said < next(i for i, text in enumerate(progress.said) if text.startswith("  majority:"))
-    assert [row.name for row in verdict.approaches] == ["majority", "few-shot", "fine-tuned"]
+    assert [row.name for row in verdict.approaches] == ["majority", "few-shot-nearest", "fine-tuned"]
     manifest = read_json(out / "manifest.json")
     assert manifest["time_plan"]["dropped"] == ["zero-shot"]
     assert manifest["training"]["epochs"] == 1
