@@ -38,13 +38,13 @@ def test_rivals_that_others_make_up_for_go_before_passes_of_training() -> None:
     assert fit_into(710, RIVALS, {"fine-tuned": pace()}).dropped == ("zero-shot",)
     plan = fit_into(500, RIVALS, {"fine-tuned": pace()})
     assert plan.dropped == ("zero-shot", "few-shot")
-    assert plan.arms["fine-tuned"].epochs == 3
+    assert plan.arms["fine-tuned"].epochs == 2
     assert plan.arms["fine-tuned"].examples == 400
 
 
 def test_examples_go_where_not_one_pass_fits() -> None:
     plan = fit_into(260, RIVALS, {"fine-tuned": pace()})
-    assert (plan.arms["fine-tuned"].epochs, plan.arms["fine-tuned"].examples) == (1, 320)
+    assert (plan.arms["fine-tuned"].epochs, plan.arms["fine-tuned"].examples) == (1, 120)
     assert plan.seconds == 260
 
 
