@@ -64,7 +64,7 @@ bench-facts: $(VENV)/bench ## Whether answers can be told from their prompts; DA
 	$(BIN)/python benchmarks/fact_or_skill.py $(DATA)
 
 verdicts: $(VENV)/bench ## Runs whose verdict is known beforehand, about 10 minutes each; CASES="prices tweets" names some.
-	$(BIN)/python benchmarks/verdict_suite.py $(CASES)
+	$(BIN)/python benchmarks/verdicts.py $(CASES)
 
 clean: ## Remove .venv and caches; runs stay.
 	rm -rf $(VENV) $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from known_verdicts.cases import CASES, Case
 from results_file import RESULTS, Figure, write_results
 from tunewise import RunSpec, Verdict, run
 from tunewise.cli.progress import RichProgress
 from tunewise.store.files import read_json, write_json
-from verdicts.cases import CASES, Case
 
 MAX_MINUTES = 10
 PARTS = {

@@ -8,6 +8,16 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+from known_verdicts.sources import (
+    PRICES,
+    Row,
+    answer_of,
+    draw,
+    read_features,
+    read_prices,
+    read_tweets,
+    with_turn,
+)
 from tunewise.approaches.names import TRAINED
 from tunewise.approaches.prompted import Prompted
 from tunewise.approaches.wordings import list_wordings
@@ -19,16 +29,6 @@ from tunewise.models.base import find_base
 from tunewise.progress import SilentProgress
 from tunewise.records import Verdict
 from tunewise.store.files import read_json, write_jsonl
-from verdicts.sources import (
-    PRICES,
-    Row,
-    answer_of,
-    draw,
-    read_features,
-    read_prices,
-    read_tweets,
-    with_turn,
-)
 
 SHARE_OF_ONE_LABEL = 0.97
 NUM_ASKED = 800
