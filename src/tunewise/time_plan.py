@@ -185,7 +185,7 @@ def plan_time(
             own = [setup for setup in setups if setup.rival == name]
             # They are listed from the shortest; those in the middle are among the longest, and most common.
             per_call[name] = _seconds_per_call(build(own[len(own) // 2], shown), split, engine, decoding)
-            rivals[name] = per_call[name] * (len(own) * calls_per_setup() + num_test)
+            rivals[name] = per_call[name] * (len(own) * calls_per_setup(len(split.validation)) + num_test)
             task.advance(1, name)
         paces: dict[str, ArmPace] = {}
         for arm in arms:
