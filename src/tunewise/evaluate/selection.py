@@ -109,7 +109,7 @@ def choose_prompts(
 def calls_per_setup(num_validation: int) -> float:
     """How many calls `choose_prompts` makes for each setup, taken over all of them."""
     ends = [min(until, num_validation) for until in (0, *ROUNDS)]
-    return sum((until - before) / 2**i for i, (before, until) in enumerate(pairwise(ends)))
+    return sum((until - before) * 0.5**i for i, (before, until) in enumerate(pairwise(ends)))
 
 
 def _ask(approach: Approach, examples: Sequence[Example], engine: Engine, decoding: Decoding) -> ScoredRun:
