@@ -86,6 +86,15 @@ def test_a_metric_that_no_answer_has_is_not_measured() -> None:
     assert (m.knowing, m.knowing_gains, m.form_scores) == ({}, {}, {})
 
 
+@pytest.mark.parametrize(("wins", "recommendation"), [(5, "inconclusive"), (6, "fine-tune")])
+def test_few_wins_that_chance_would_give_as_well_win_nothing(wins: int, recommendation: str) -> None:
+    # Five heads in a row come once in 32 throws, though the interval is above zero already.
+    runs = {**RUNS, "fine-tuned": scored("fine-tuned", 30 + wins)}
+    m = compare(runs, FINDINGS)
+    assert m.gains["fine-tuned"]["few-shot"].low > 0
+    assert decide(m).recommendation == recommendation
+
+
 def test_the_order_of_rows_makes_no_difference() -> None:
     def shuffled(run: ScoredRun) -> ScoredRun:
         return replace(run, scores=tuple(random.Random(1).sample(run.scores, len(run.scores))))
