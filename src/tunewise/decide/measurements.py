@@ -32,9 +32,10 @@ class FactOrSkill:
     """Mean share of an answer that its own prompt holds."""
     distinct_answers: int
     gap_closed: Estimate | None
-    """Of what is to be known beyond the best floor: the share that the tuned model knows."""
+    """Of what is to be known beyond the best floor: the share that the tuned model knows, on the test set."""
     near_miss: float | None
-    """How much nearer wrong answers come to their own expected answer than to others of the same pattern."""
+    """How much nearer its wrong test answers come to their own expected answer than to others of the same
+    pattern; of questions, which `scores.jsonl` does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,10 @@ class TrainedArm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What a run knows beside its test answers; from data and validation, never from the test set."""
+    """What a run knows beside its test scores, from data and validation.
+
+    Of the test set it holds only what `fact_or_skill` says of how near the tuned model's answers came.
+    """
 
     primary_metric: str
     unique_examples: int
@@ -145,8 +149,6 @@ class Findings:
     learning_curve: CurveForecast | None = None
     consistency: dict[str, Consistency] = field(default_factory=dict)
     """By approach."""
-    lenient_gain: PairedGain | None = None
-    """The tuned model's gain over the best untrained rival where form costs neither of them anything."""
     general_use: bool = False
     """Whether the tuned model is to answer other things than its task as well."""
     calls_per_month: float | None = None
@@ -178,6 +180,10 @@ class Measurements(Findings):
     knowing_gains: Mapping[str, Mapping[str, KnowingGain]] = field(default_factory=dict)
     form_scores: Mapping[str, float] = field(default_factory=dict)
     """By approach: the share of answers that kept the form; empty where answers have none."""
+    lenient_gains: Mapping[str, Mapping[str, PairedGain]] = field(default_factory=dict)
+    """What trained models gain over untrained rivals where form costs neither of them anything.
+
+    Among the rivals are prompts that the engine held to the form, where those were best on validation."""
 
     def __post_init__(self) -> None:
         named = {*self.floors, *self.gains, *(rival for gains in self.gains.values() for rival in gains)}

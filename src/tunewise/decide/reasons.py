@@ -54,14 +54,23 @@ def forgetting_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
 
 def form_only_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     """A gain that is gone where form costs nothing can be had without training."""
-    gain = m.lenient_gain
-    if arm is None or gain is None or wins_over(gain):
+    if arm is None:
         return None
+    lost = {
+        rival: gain
+        for rival, gain in m.lenient_gains.get(arm.name, {}).items()
+        if wins_over(m.gain_over(arm.name, rival)) and not wins_over(gain)
+    }
+    if not lost:
+        return None
+    rival = min(lost, key=lambda name: lost[name].estimate)
     text = (
-        "What training gained is the form alone: read leniently, it does no better than prompting "
-        f"({gain_over(m.best_untrained or 'it', gain)}). Enforcing the form (structured output) may do."
+        "What training gained seems to be the form alone: read leniently, it does not surely beat "
+        f"{name_in_words(m, rival)} any more ({gain_over(rival, lost[rival])}). Reading answers so, or "
+        "enforcing their form (structured output), may do."
     )
-    return Reason("form-only", text, {"gain_when_read_leniently": interval(gain)})
+    evidence = {name: interval(gain) for name, gain in m.lenient_gains[arm.name].items()}
+    return Reason("form-only", text, {"gains_when_read_leniently": evidence})
 
 
 def form_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
@@ -182,7 +191,8 @@ OBSERVATIONS_ON_A_WIN: tuple[Observation, ...] = (
     _FORGETTING,
     Observation(
         "form-only",
-        f"read leniently, the tuned model does not win by {whole_points(SMALLEST_GAIN)} any more",
+        "read leniently (whatever its case, punctuation, fences and the words around it), an untrained "
+        f"approach is not beaten by {whole_points(SMALLEST_GAIN)} any more",
         form_only_reason,
     ),
     Observation(

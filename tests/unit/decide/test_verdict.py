@@ -198,8 +198,12 @@ def test_a_form_that_prompts_keep_as_well_is_no_reason() -> None:
 
 
 def test_a_gain_that_a_lenient_reader_does_not_see_is_said_to_be_form() -> None:
-    assert "form-only" in codes(measured(lenient_gain=gain(0.01)))
-    assert "form-only" not in codes(measured(lenient_gain=gain(0.40)))
+    assert "form-only" in codes(measured(lenient_gains={"fine-tuned": {"few-shot": gain(0.01)}}))
+    assert "form-only" not in codes(measured(lenient_gains={"fine-tuned": {"few-shot": gain(0.40)}}))
+    # One rival read leniently is enough, whichever prompt was best when read strictly.
+    weakest = {"few-shot": gain(0.40), "zero-shot": gain(0.02)}
+    reason = decide(measured(lenient_gains={"fine-tuned": weakest})).reasons[1]
+    assert "does not surely beat zero-shot any more (+2.0 points over zero-shot" in reason.text
 
 
 def test_a_win_of_a_model_that_forgets_comes_with_a_warning() -> None:
