@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tunewise.approaches.names import CONTROLS, FINE_TUNED, TRAINED, WITH_DOCUMENTS
 from tunewise.decide.costs import Saving, cost
 from tunewise.evaluate.stats import PairedGain
-from tunewise.records import ApproachResult, Estimate, Gain, ParityCertificate
+from tunewise.records import ApproachResult, Consistency, Estimate, Gain, ParityCertificate
 
 MIN_DUPLICATE_GROUPS = 20
 """From fewer inputs that occur twice, how often answers disagree cannot be told."""
@@ -45,6 +45,8 @@ class Retrieval:
     hit_rate: float
     random_hit_rate: float
     """The same for passages drawn at random, as common words stand everywhere."""
+    shortened_share: float | None = None
+    """Of the prompts of `rag`, those in which not all passages that were found have room, or not whole."""
 
     @property
     def lift(self) -> float:
@@ -65,18 +67,6 @@ class Disagreement:
     def is_known(self) -> bool:
         """Whether enough inputs occur twice."""
         return self.duplicate_groups >= MIN_DUPLICATE_GROUPS
-
-
-@dataclass(frozen=True, slots=True)
-class Consistency:
-    """How steady an approach's answers to the same validation inputs are."""
-
-    agreement: float
-    """Share of the pairs of repeated answers, at the temperature of deployment, that say the same."""
-    spread: float
-    """Between the best and the worst score over orders of the shots and layouts of the prompt."""
-    form_rate: float
-    """Share of all those answers that kept the form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +133,8 @@ class Findings:
     """None where no documents were given."""
     disagreement: Disagreement | None = None
     neighbours_gain: float | None = None
-    """What the commonest label among the five most similar training examples gains over the commonest of all.
-
-    None where answers are no labels."""
+    """What the commonest label among the five most similar training examples scores on validation, beyond the
+    commonest of all. None where answers are no labels, or too few to tell."""
     learning_curve: CurveForecast | None = None
     consistency: dict[str, Consistency] = field(default_factory=dict)
     """By approach."""
