@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewise import publish
+from tunewise.approaches.base import Approach
 from tunewise.approaches.floors import all_floors
 from tunewise.approaches.names import CONTROLS, TRAINED
 from tunewise.approaches.prompted import common_instruction
@@ -27,7 +28,10 @@ from tunewise.data.split import split_examples
 from tunewise.decide.compare import compare
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine, open_tuned
+from tunewise.engines.base import Engine
 from tunewise.errors import SpecError
+from tunewise.evaluate.consistency import describe as describe_consistency
+from tunewise.evaluate.consistency import measure_consistency
 from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
@@ -35,11 +39,11 @@ from tunewise.evaluate.selection import PromptChoice, choose_prompts
 from tunewise.findings import gather_findings
 from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
-from tunewise.records import ParityCertificate, Verdict
+from tunewise.records import Consistency, ParityCertificate, Verdict
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings, get_settings
 from tunewise.store.registry import Registry
-from tunewise.time_plan import PLANNED_SHARE, TimePlan, plan_time
+from tunewise.time_plan import PLANNED_SHARE, STEADINESS, TimePlan, plan_time
 from tunewise.train.fine_tune import TrainingSummary, remove_checkpoints
 from tunewise.train.rows import check_rows
 
@@ -115,6 +119,23 @@ def run(
                 rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
             )
 
+        consistency: dict[str, Consistency] = {}
+
+        def ask_again(approach: Approach, asked: Engine) -> None:
+            def measure() -> dict[str, Any] | None:
+                seen = measure_consistency(approach, split.validation, asked, decoding, spec.seed, progress)
+                return None if seen is None else asdict(seen)
+
+            if STEADINESS in plan.dropped:
+                return
+            kept = folder.stage(f"steadiness-{approach.name}", measure).value
+            if kept is not None:
+                consistency[approach.name] = Consistency(**kept)
+                progress.say(describe_consistency(approach.name, consistency[approach.name]))
+
+        if choice.best is not None:
+            ask_again(build(choice.setups[choice.best], shown), engine)
+
         def train_and_test(arm: Arm) -> publish.TrainedModel:
             def train() -> dict[str, Any]:
                 engine.rest()  # Training takes the whole machine.
@@ -132,6 +153,8 @@ def run(
                 runs[arm.name] = test(
                     arm.name, lambda examples: run_approach(tuned, examples, tuned_engine, decoding, progress)
                 )
+                if arm.name in TRAINED:
+                    ask_again(tuned, tuned_engine)
             return publish.TrainedModel(arm.name, record, training, parity)
 
         arms = list_arms(spec, split, shown, choice, engine, out, progress)
@@ -139,7 +162,7 @@ def run(
         if not runs:
             raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
         findings = gather_findings(
-            spec, dataset, split, shown, choice, plan, trained, runs, scoring.primary, settings
+            spec, dataset, split, shown, choice, plan, trained, runs, consistency, scoring, settings, progress
         )
         verdict = decide(compare(runs, findings), forced=spec.force)
         evidence = publish.Evidence(
