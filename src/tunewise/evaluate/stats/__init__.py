@@ -9,7 +9,7 @@ from tunewise.evaluate.stats.claims import Zone, gain_over_all, holm, non_inferi
 from tunewise.evaluate.stats.gains import MetricKind, PairedGain, paired_gain
 from tunewise.evaluate.stats.groups import MIN_DIFFERING_GROUPS, design_effect
 from tunewise.evaluate.stats.intervals import mean_interval, score_interval, tango, wilson
-from tunewise.evaluate.stats.macro_f1 import macro_f1_gain, macro_f1_interval
+from tunewise.evaluate.stats.macro_f1 import macro_f1, macro_f1_gain, macro_f1_interval
 from tunewise.evaluate.stats.permutation import ChanceOfGain, flip_test, sign_flip
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "flip_test",
     "gain_over_all",
     "holm",
+    "macro_f1",
     "macro_f1_gain",
     "macro_f1_interval",
     "mean_interval",
