@@ -159,6 +159,7 @@ METRIC_NAMES: Mapping[str, str] = {
     "contains_answer": "Answer contained",
     "chrf": "chrF",
     "rouge_l": "ROUGE-L",
+    "embedding_similarity": "Similarity of meaning",
     "knowing": "Asked-for values held",
     "form": "Form kept",
 }
