@@ -9,7 +9,9 @@ from measured_runs import PARITY
 from tunewise.decide.compare import compare
 from tunewise.decide.measurements import Consistency, Disagreement, FactOrSkill, Findings, TrainedArm
 from tunewise.decide.verdict import decide
+from tunewise.evaluate.judge import Judgement
 from tunewise.evaluate.runner import ScoredRun
+from tunewise.evaluate.stats import PairedGain
 from tunewise.publish import write_run_files
 from tunewise.records import Estimate, Score, Verdict
 
@@ -27,6 +29,20 @@ FINDINGS = Findings(
     arms=(TrainedArm("fine-tuned", MODEL, 123.456, PARITY),),
     fact_or_skill=FactOrSkill(0.86, 0.05, 0.7, 300, Estimate(0.9, 0.8, 1.0), None),
     disagreement=Disagreement(0.01, 25),
+    judgements=(
+        Judgement(
+            "embedded",
+            "fine-tuned",
+            "few-shot",
+            20,
+            70,
+            10,
+            60,
+            12,
+            0,
+            PairedGain(0.1, -0.01, 0.2, 0.03, 0.06, 0.3, 1.0),
+        ),
+    ),
     consistency={"few-shot": Consistency(0.7, 0.2, 0.9)},
 )
 RIGHT = {"majority": 5, "nearest-copy": 11, "few-shot": 70, "fine-tuned": 71}

@@ -15,6 +15,7 @@ from tunewise.data.dataset import Dataset
 from tunewise.data.split import Split
 from tunewise.decide.measurements import Disagreement, FactOrSkill, Findings, Retrieval
 from tunewise.evaluate.fact_or_skill import gap_closed, measure_prompt_coverage, near_miss
+from tunewise.evaluate.judge import Judgement
 from tunewise.evaluate.metrics.scoring import KNOWING
 from tunewise.evaluate.runner import ScoredRun, value_of
 from tunewise.evaluate.selection import PromptChoice
@@ -35,6 +36,7 @@ def gather_findings(
     plan: TimePlan,
     trained: Sequence[TrainedModel],
     runs: Mapping[str, ScoredRun],
+    judgements: tuple[Judgement, ...],
     metric: str,
     settings: Settings,
 ) -> Findings:
@@ -56,6 +58,7 @@ def gather_findings(
         disagreement=Disagreement(dataset.repeated.disagreement, dataset.repeated.inputs),
         calls_per_month=spec.calls_per_month,
         left_out=tuple(plan.say_what_is_left_out()),
+        judgements=judgements,
     )
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from tunewise.approaches.names import CONTROLS, FINE_TUNED, TRAINED, WITH_DOCUMENTS
 from tunewise.decide.costs import Saving, cost
+from tunewise.evaluate.judge import Judgement
 from tunewise.evaluate.stats import PairedGain, gain_over_all
 from tunewise.records import ApproachResult, Estimate, Gain, ParityCertificate
 
@@ -154,6 +155,8 @@ class Findings:
     upkeep_per_month: float = 0.0
     left_out: tuple[str, ...] = ()
     """What there was no time for, in words."""
+    judgements: tuple[Judgement, ...] = ()
+    """How test answers of trained models fare beside the best prompt's, where a judge was asked."""
 
 
 @dataclass(frozen=True, slots=True)

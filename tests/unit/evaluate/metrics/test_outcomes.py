@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from metric_samples import COUNTED, LABELLED, PRICED, TOLD, example
 from tunewise.approaches.prompted import Prompted
+from tunewise.evaluate.metrics import scoring
 from tunewise.evaluate.metrics.scoring import METRIC_NAMES, choose_scoring
+from tunewise.evaluate.metrics.similarity import EmbeddingSimilarity
 from tunewise.evaluate.runner import Decoding, ScoredRun, run_approach, value_of
 from tunewise.progress import SilentProgress
 from tunewise.records import ChatRequest, Completion, Example
@@ -40,6 +44,16 @@ class Answers:
             else Completion(text, "stop", 1, 1, 1.0)
             for text in self.texts
         ]
+
+
+@pytest.fixture(autouse=True)
+def no_embedding_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No text here needs vectors: each is empty, expected, or compared with nothing."""
+    monkeypatch.setattr(scoring, "open_similarity", lambda: EmbeddingSimilarity(never_embed))
+
+
+def never_embed(texts: Sequence[str]) -> np.ndarray:
+    raise AssertionError(f"embedded {texts}")
 
 
 def answered(metric: str, examples: list[Example], *texts: str | None) -> ScoredRun:
