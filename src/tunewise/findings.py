@@ -20,6 +20,7 @@ from tunewise.data.dataset import Dataset
 from tunewise.data.split import Split
 from tunewise.decide.measurements import Disagreement, FactOrSkill, Findings, Retrieval
 from tunewise.evaluate.fact_or_skill import MIN_EXAMPLES, gap_closed, measure_prompt_coverage, near_miss
+from tunewise.evaluate.judge import Judgement
 from tunewise.evaluate.metrics.scoring import KNOWING, Scoring
 from tunewise.evaluate.runner import ScoredRun, run_floor, value_of
 from tunewise.evaluate.selection import PromptChoice
@@ -43,6 +44,7 @@ def gather_findings(
     trained: Sequence[TrainedModel],
     runs: Mapping[str, ScoredRun],
     consistency: Mapping[str, Consistency],
+    judgements: tuple[Judgement, ...],
     scoring: Scoring,
     settings: Settings,
     progress: Progress,
@@ -68,6 +70,7 @@ def gather_findings(
         consistency=dict(consistency),
         calls_per_month=spec.calls_per_month,
         left_out=tuple(plan.say_what_is_left_out()),
+        judgements=judgements,
     )
 
 

@@ -37,11 +37,12 @@ from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
 from tunewise.evaluate.selection import PromptChoice, choose_prompts
 from tunewise.findings import gather_findings
+from tunewise.judging import find_judge, judge_trained
 from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
 from tunewise.records import Consistency, ParityCertificate, Verdict
 from tunewise.run_spec import RunSpec
-from tunewise.settings import Settings, get_settings
+from tunewise.settings import HOURLY_PRICE, ORGANIZATION, Settings, get_settings
 from tunewise.store.registry import Registry
 from tunewise.time_plan import PLANNED_SHARE, STEADINESS, TimePlan, plan_time
 from tunewise.train.fine_tune import TrainingSummary, remove_checkpoints
@@ -58,6 +59,7 @@ def run(
     """
     progress = progress or SilentProgress()
     settings = settings or get_settings()
+    settings.check(HOURLY_PRICE, ORGANIZATION)
     registry = Registry(settings.registry)
     started = time.monotonic()
 
@@ -71,6 +73,7 @@ def run(
     progress.say(f"base model: {spec.base} (made ready once per machine, which takes up to a minute)")
     base = find_base(spec.base, settings)
     base_sha256 = sha256_of_base(base.folder)
+    judge = find_judge(spec.judge, settings)
     with publish.open_run(out, spec, dataset, base_sha256, registry) as folder, ExitStack() as opened:
         split.test.on_read = lambda read: folder.log_test_read(read.purpose, read.at)
         if {*TRAINED, *CONTROLS}.intersection(spec.approaches):
@@ -86,8 +89,8 @@ def run(
 
         instruction = spec.instructions or common_instruction(split.train)
         shown = gather(
-            spec.approaches, split.train, spec.docs, engine, decoding.max_tokens, spec.seed,
-            settings.cache / "vectors", progress,
+            spec.approaches, split.train, spec.docs, spec.reading.encoding, engine, decoding.max_tokens,
+            spec.seed, settings.cache / "vectors", progress,
         )  # fmt: skip
         wordings = list_wordings(split.train, instruction)
         plan = TimePlan()
@@ -159,10 +162,26 @@ def run(
 
         arms = list_arms(spec, split, shown, choice, engine, out, progress)
         trained = tuple(train_and_test(plan.shorten(arm)) for arm in arms)
+        judgements = judge_trained(
+            judge, [arm.name for arm in arms], choice.best, runs, split.test, spec, base, engine, folder,
+            settings, progress,
+        )  # fmt: skip
         if not runs:
             raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
         findings = gather_findings(
-            spec, dataset, split, shown, choice, plan, trained, runs, consistency, scoring, settings, progress
+            spec,
+            dataset,
+            split,
+            shown,
+            choice,
+            plan,
+            trained,
+            runs,
+            consistency,
+            judgements,
+            scoring,
+            settings,
+            progress,
         )
         verdict = decide(compare(runs, findings), forced=spec.force)
         evidence = publish.Evidence(

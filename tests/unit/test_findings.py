@@ -160,7 +160,7 @@ def find(
         RunSpec(data=data), dataset, split,
         Shown("toy", split.train, 0, **{"fits": lambda *_: True, **(shown or {})}),
         PromptChoice({setup.rival: setup}, {setup.label: 0.5}, 0), TimePlan(), (), runs, consistency or {},
-        scoring, settings, told,
+        (), scoring, settings, told,
     )  # fmt: skip
     arm = TrainedArm(FINE_TUNED, None, 1.0)
     return findings, decide(compare(runs, replace(findings, arms=(arm,)))), told.lines

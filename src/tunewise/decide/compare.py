@@ -74,6 +74,8 @@ def _interval(scores: Sequence[Score], metric: str, seed: int) -> Estimate:
         return macro_f1_interval(*list_labels(scores), groups, np.random.default_rng(seed))
     values = [value_of(score, metric) for score in scores]
     defined = [(v, s.group) for v, s in zip(values, scores, strict=True) if v is not None]
+    if not defined:
+        return Estimate(0.0, 0.0, 1.0)  # Nothing is known.
     return score_interval([v for v, _ in defined], [group for _, group in defined])
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from tunewise.approaches.names import FINE_TUNED, RAG, WITH_DOCUMENTS
 from tunewise.decide.measurements import FactOrSkill, Forgetting, KnowingGain, Measurements, TrainedArm
-from tunewise.evaluate.stats import PairedGain
+from tunewise.evaluate.stats import PairedGain, non_inferiority_margin
 from tunewise.records import ApproachResult
 
 # The smallest gain worth training for. Test labels themselves are wrong on 3.3% of examples on average
@@ -181,15 +181,12 @@ def best_floor(m: Measurements) -> ApproachResult | None:
 
 
 def not_inferior(m: Measurements, arm: TrainedArm, rival: str) -> bool:
-    """Whether this model is surely not worse than `rival` by anything that matters.
-
-    Nor by half of what the rival is better than guessing (CONSORT on non-inferiority, Piaggio et al. 2012).
-    """
+    """Whether this model is surely not worse than `rival` by anything that matters."""
     gain, row, floor = m.gain_over(arm.name, rival), m.row(rival), best_floor(m)
     if gain is None or row is None:
         return False
-    beyond_guessing = row.score - floor.score if floor is not None else row.score
-    return gain.low > -min(SMALLEST_GAIN, max(0.0, beyond_guessing / 2))
+    guessing = floor.score if floor is not None else 0.0
+    return gain.low > -non_inferiority_margin(SMALLEST_GAIN, row.score, guessing)
 
 
 def pays_back(m: Measurements, arm: TrainedArm, rival: str) -> bool:

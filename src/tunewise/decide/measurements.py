@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 
 from tunewise.approaches.names import CONTROLS, FINE_TUNED, TRAINED, WITH_DOCUMENTS
 from tunewise.decide.costs import Saving, cost
-from tunewise.evaluate.stats import PairedGain
+from tunewise.evaluate.judge import Judgement
+from tunewise.evaluate.stats import PairedGain, gain_over_all
 from tunewise.records import ApproachResult, Consistency, Estimate, Gain, ParityCertificate
 
 MIN_DUPLICATE_GROUPS = 20
@@ -145,6 +146,8 @@ class Findings:
     upkeep_per_month: float = 0.0
     left_out: tuple[str, ...] = ()
     """What there was no time for, in words."""
+    judgements: tuple[Judgement, ...] = ()
+    """How test answers of trained models fare beside the best prompt's, where a judge was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,16 +237,12 @@ class Measurements(Findings):
 
     def gain(self, name: str) -> Gain | None:
         """Its gain over the best untrained rival, with the lowest end and largest p over all rivals."""
-        over_best = self.gain_over(name, self.best_untrained)
-        if over_best is None:
+        gains = {
+            rival: gain for rival in self.rivals_of(name) if (gain := self.gain_over(name, rival)) is not None
+        }
+        if self.best_untrained is None or self.best_untrained not in gains:
             return None
-        gains = [gain for rival in self.rivals_of(name) if (gain := self.gain_over(name, rival)) is not None]
-        return Gain(
-            estimate=over_best.estimate,
-            low=min(gain.low for gain in gains),
-            high=over_best.high,
-            p_value=min(1.0, 2 * max(gain.p_one_sided for gain in gains)),
-        )
+        return gain_over_all(gains, self.best_untrained)
 
     @property
     def ceiling(self) -> float:

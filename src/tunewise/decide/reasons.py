@@ -20,6 +20,8 @@ FORM_KEPT = 0.95
 MIN_AGREEMENT = 0.81
 # Layouts of one prompt that mean the same differ by 7.5 points in the median (Sclar et al. 2023).
 MAX_SPREAD = 0.10
+# A judge that tosses a coin in each order contradicts itself on half of the pairs.
+MAX_CONTRADICTED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,27 @@ def _unsteadiness(m: Measurements, code: str, name: str) -> Reason | None:
     return Reason(code, text, {name: asdict(seen)})
 
 
+def judge_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
+    """What a judge said of the two answers, where somebody asked one: beside the metric, not in its place."""
+    said = next((j for j in m.judgements if arm is not None and j.first == arm.name), None)
+    if said is None:
+        return None
+    if said.gain is None:
+        text = f"The judge ({said.judge}) gave no verdict on any pair of answers: {said.problem}."
+    else:
+        text = (
+            f"The judge ({said.judge}) finds the tuned model's answers better than those of {said.second} on "
+            f"{said.wins} of {said.examples} unseen examples and worse on {said.losses} "
+            f"({gain_over(said.second, said.gain)}); this decides nothing."
+        )
+    if said.contradicted >= MAX_CONTRADICTED * max(1, said.judged):
+        text += (
+            f" It means little: on {said.contradicted} of {said.judged} pairs the judge changed its mind "
+            "with the order of the answers. Ask a larger model."
+        )
+    return Reason("judged", text, {"judgement": asdict(said)})
+
+
 def gain_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     """The gain as measured, of a model that was served as it was trained."""
     if arm is None or served_otherwise(m, arm) or m.gain_over(arm.name, m.best_untrained) is None:
@@ -197,10 +220,12 @@ _UNSTEADY_PROMPT = Observation(
     "unsteady-prompt", f"the best untrained approach {_UNSTEADY}", unsteady_prompt_reason
 )
 _TEST_SIZE = Observation("test-size", "a tuned model was compared with a prompt", test_size_reason)
+_JUDGE = Observation("judged", "a judge was asked with `--judge`", judge_reason)
 _FORGETTING = Observation(FORGETS, "training did harm beyond its task", forgetting_reason)
 
 OBSERVATIONS_ON_A_WIN: tuple[Observation, ...] = (
     _FORGETTING,
+    _JUDGE,
     Observation(
         "form-only",
         "read leniently (whatever its case, punctuation, fences and the words around it), an untrained "
@@ -219,6 +244,7 @@ OBSERVATIONS_ON_A_WIN: tuple[Observation, ...] = (
 )
 OBSERVATIONS_ON_NO_WIN: tuple[Observation, ...] = (
     _PARITY,
+    _JUDGE,
     Observation(MEASURED_GAIN, "both were measured, and the reason before does not say it", gain_reason),
     Observation(
         "cheaper-at-volume",

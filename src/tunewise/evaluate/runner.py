@@ -46,7 +46,7 @@ class ScoredRun:
 
     def score(self, metric: str) -> float:
         """What the metric says of all answers together: their mean, unless it is one of the whole set."""
-        return score_set(metric, self.scores) if metric in SET_METRICS else self.mean(metric)
+        return score_set(self.scores) if metric in SET_METRICS else self.mean(metric)
 
     def to_json(self) -> dict[str, Any]:
         """For the run folder."""

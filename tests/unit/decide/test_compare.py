@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from tunewise.decide.compare import compare, saved_per_call
+from tunewise.decide.compare import compare, saved_per_call, summarise
 from tunewise.decide.measurements import Findings, TrainedArm
 from tunewise.decide.verdict import decide
 from tunewise.evaluate.runner import ScoredRun
@@ -46,6 +46,12 @@ RUNS = {
     "from-scratch": scored("from-scratch", 50),
     "fine-tuned": scored("fine-tuned", 80, knows=1.0),
 }
+
+
+def test_a_metric_that_is_undefined_everywhere_says_nothing() -> None:
+    scores = tuple(replace(score, metrics={"exact_match": None}) for score in RUNS["few-shot"].scores)
+    row = summarise("few-shot", ScoredRun(scores, 1.0), "exact_match", 0.1, 0)
+    assert (row.score, row.low, row.high) == (0.0, 0.0, 1.0)
 
 
 def test_measurements_are_findings_and_what_the_answers_show() -> None:

@@ -21,6 +21,7 @@ from measured_runs import (
 )
 from tunewise.decide.measurements import Disagreement, Measurements
 from tunewise.decide.verdict import decide
+from tunewise.evaluate.judge import Judgement
 from tunewise.evaluate.stats import PairedGain
 from tunewise.records import Consistency
 
@@ -274,3 +275,38 @@ def test_failed_calls_stop_a_win_on_either_side() -> None:
     assert ruling(with_failed_calls(m, "few-shot", 4)) == ("fine-tune", "beats-every-rival")
     assert ruling(with_failed_calls(m, "few-shot", 5)) == ("inconclusive", "rival-calls-fail")
     assert not decide(with_failed_calls(m, "few-shot", 5)).deployed
+
+
+def judged(wins: int, losses: int, contradicted: int = 0, examples: int = 233) -> Measurements:
+    share = (wins - losses) / examples
+    found = PairedGain(share, share - 0.05, share + 0.05, 0.01, 0.02, 0.3, 1.0)
+    ties = examples - wins - losses
+    said = Judgement("embedded", "fine-tuned", "few-shot", wins, ties, losses, 100, contradicted, 0, found)
+    return replace(measured(), judgements=(said,))
+
+
+def test_what_a_judge_said_stands_among_the_reasons_and_decides_nothing() -> None:
+    against, without_one = decide(judged(wins=10, losses=90)), decide(measured())
+    assert (against.recommendation, against.reasons[0]) == (
+        without_one.recommendation,
+        without_one.reasons[0],
+    )
+    assert against.reasons[1].code == "judged"
+    assert (
+        "better than those of few-shot on 10 of 233 unseen examples and worse on 90"
+        in against.reasons[1].text
+    )
+    assert "decides nothing" in against.reasons[1].text
+    assert against.reasons[1].evidence["judgement"]["losses"] == 90
+
+
+def test_a_judge_that_contradicts_itself_is_not_to_be_trusted() -> None:
+    steady, fickle = (decide(judged(20, 10, contradicted=n)).reasons[1].text for n in (49, 50))
+    assert "It means little" not in steady
+    assert "It means little: on 50 of 100 pairs the judge changed its mind" in fickle
+
+
+def test_a_judge_without_a_verdict_says_why() -> None:
+    nothing = Judgement("embedded", "fine-tuned", "few-shot", 0, 0, 0, 233, 0, 233, None, "out of memory")
+    text = decide(replace(measured(), judgements=(nothing,))).reasons[1].text
+    assert text == "The judge (embedded) gave no verdict on any pair of answers: out of memory."

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tunewise.evaluate.stats.groups import (
     LEVEL,
@@ -119,9 +120,16 @@ def _differences(first: Floats, second: Floats, kind: MetricKind) -> Floats:
     }
     if not allowed[kind]:
         raise ValueError(f"values from {values.min():g} to {values.max():g} are not those of a {kind} metric")
-    if kind == "judge":
-        return np.where(first == -second, first, 0.0)
-    return first - second
+    return settle_orders(first, second) if kind == "judge" else first - second
+
+
+def settle_orders(first: ArrayLike, second: ArrayLike) -> Floats:
+    """What a judge's two comparisons of each pair come to: a tie (0) where they contradict each other.
+
+    `first` is how one side's answers fared when they were shown first, `second` how the other's did then.
+    """
+    ours, theirs = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    return np.where(ours == -theirs, ours, 0.0)
 
 
 def gain_interval(
