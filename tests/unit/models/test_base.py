@@ -8,6 +8,7 @@ from tunewise.errors import ModelUnavailableError, SpecError
 from tunewise.models import embedded
 from tunewise.models.base import choose_device, find_base, sha256_of_base
 from tunewise.models.ids import check_suffix, tuned_model_id
+from tunewise.records import TokenPrice
 from tunewise.settings import Settings, read_settings
 
 
@@ -115,6 +116,22 @@ def test_a_price_that_is_no_price_is_refused(price: str) -> None:
 def test_an_organisation_that_would_break_an_id_is_refused(organization: str) -> None:
     with pytest.raises(SpecError, match="TUNEWISE_ORG"):
         read_settings({"TUNEWISE_ORG": organization})
+
+
+def test_prices_of_tokens_are_for_all_models_or_for_one() -> None:
+    settings = read_settings(
+        {"TUNEWISE_PRICE_IN": "0.25, org/large:v2=2", "TUNEWISE_PRICE_OUT": "1,small=0.5"}
+    )
+    assert settings.token_price("org/large:v2") == TokenPrice(2.0, 1.0)
+    assert settings.token_price("small") == TokenPrice(0.25, 0.5)
+    assert read_settings({"TUNEWISE_PRICE_IN": "0.25"}).token_price("small") is None
+    assert read_settings({}).token_price("small") is None
+
+
+@pytest.mark.parametrize("prices", ["cheap", "0.25,large=", "-1", "large=nan"])
+def test_prices_of_tokens_that_are_none_are_refused(prices: str) -> None:
+    with pytest.raises(SpecError, match=r"TUNEWISE_PRICE_OUT.*small=0\.25,large=2"):
+        read_settings({"TUNEWISE_PRICE_OUT": prices})
 
 
 def test_an_unset_price_is_an_assumption_and_a_set_one_is_not() -> None:
