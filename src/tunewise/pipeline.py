@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tunewise import publish
+from tunewise import publish, remote_rivals
 from tunewise.approaches.floors import all_floors
 from tunewise.approaches.names import CONTROLS, TRAINED
 from tunewise.approaches.prompted import common_instruction
@@ -43,12 +43,17 @@ from tunewise.train.rows import check_rows
 
 
 def run(
-    spec: RunSpec, out: Path, progress: Progress | None = None, settings: Settings | None = None
+    spec: RunSpec,
+    out: Path,
+    progress: Progress | None = None,
+    settings: Settings | None = None,
+    consent: remote_rivals.Consent = remote_rivals.refuse,
 ) -> Verdict:
     """Measure every rival on the user's own examples, decide, and deploy the tuned model if it won.
 
-    Writes `verdict.json`, `report.html`, `scores.jsonl` and `manifest.json` into `out`. Raises a
-    `TunewiseError` for anything that the user can mend.
+    Writes `verdict.json`, `report.html`, `scores.jsonl` and `manifest.json` into `out`. Examples go to
+    another machine only if `spec` names a remote rival and `consent` agrees. Raises a `TunewiseError` for
+    anything that the user can mend.
     """
     progress = progress or SilentProgress()
     settings = settings or get_settings()
@@ -60,6 +65,9 @@ def run(
     progress.say(split.describe())
     scoring = choose_scoring(split.train, spec.metric)
     progress.say(scoring.describe())
+    instruction = spec.instructions or common_instruction(split.train)
+    wordings = list_wordings(split.train, instruction)
+    remote_rivals.ask_consent(spec, split, wordings, out, consent, settings, progress)
 
     progress.say(f"base model: {spec.base} (made ready once per machine, which takes up to a minute)")
     base = find_base(spec.base, settings)
@@ -83,12 +91,11 @@ def run(
             floor.prepare(split.train)
             runs[floor.name] = test(floor.name, lambda examples, f=floor: run_floor(f, examples, scoring))
 
-        instruction = spec.instructions or common_instruction(split.train)
         shown = gather(
             spec.approaches, split.train, spec.docs, engine, decoding.max_tokens, spec.seed,
             settings.cache / "vectors", progress,
         )  # fmt: skip
-        setups = list_setups(spec.approaches, list_wordings(split.train, instruction))
+        setups = list_setups(spec.approaches, wordings)
         choice = PromptChoice.from_json(folder.stage("choose-prompts", lambda: choose_prompts(
             setups, shown, split.validation, engine, decoding, scoring.primary, progress
         ).to_json()).value)  # fmt: skip
@@ -98,6 +105,24 @@ def run(
             runs[rival.name] = test(
                 rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
             )
+
+        def test_remote(name: str) -> PromptChoice:
+            with closing(remote_rivals.open_remote(name, spec, settings)) as remote:
+                own = PromptChoice.from_json(folder.stage(f"choose-prompts-{name}", lambda: (
+                    remote_rivals.choose_remote_prompts(
+                        name, wordings, shown, split.validation, remote, decoding, scoring.primary, progress
+                    ).to_json()
+                )).value)  # fmt: skip
+                progress.say(own.describe())
+                rival = build(own.setups[name], shown)
+                runs[name] = test(
+                    name,
+                    lambda examples: remote_rivals.ask_remote(rival, examples, remote, decoding, progress),
+                )
+            return own
+
+        for name in spec.remotes:
+            choice = choice.joined(test_remote(name))
 
         def train_and_test(arm: Arm) -> publish.TrainedModel:
             def train() -> dict[str, Any]:
