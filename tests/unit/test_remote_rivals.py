@@ -270,6 +270,22 @@ def test_setups_that_the_endpoint_cannot_hold_answers_to_are_left_out(
     assert list(choice.setups) == ["remote:toy"]
 
 
+def test_no_prompt_is_chosen_among_failures(spec: RunSpec, endpoint: tuple[CountingEngine, str]) -> None:
+    split = split_of(spec)
+    gone = RemoteSpec(base_url=endpoint[1], model="gone", max_retries=0)
+    with closing(open_remote_engine(gone)) as engine, pytest.raises(EndpointError, match=r"answered 404"):
+        choose_remote_prompts(
+            "remote:gone",
+            [Wording("Count.")],
+            Shown("base", split.train, 0, fits=lambda *_: True),
+            split.validation[:2],
+            engine,
+            Decoding(choose_scoring(split.train), 5),
+            "exact_match",
+            SilentProgress(),
+        )
+
+
 def test_answers_are_not_kept_where_every_call_failed(spec: RunSpec, remote: RemoteEngine) -> None:
     split = split_of(spec)
     gone = Prompted("remote:gone", "gone")
