@@ -22,6 +22,7 @@ from tunewise.progress import Progress
 from tunewise.records import Example, ParityCertificate
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings
+from tunewise.train.estimate import TrainingPace, measure_training
 from tunewise.train.fine_tune import TrainingSummary, fine_tune, read_trained_tokens
 from tunewise.train.spec import TrainSpec
 
@@ -119,6 +120,13 @@ def train_arm(
     return fine_tune(
         base, arm.train, arm.validation, arm.spec, arm.folder, data, progress, instruction, settings=settings
     )
+
+
+def measure_arm(
+    arm: Arm, num_rows: int, base: BaseModel, instruction: str | None, settings: Settings
+) -> TrainingPace:
+    """How fast it would be trained here, tried on some of its rows."""
+    return measure_training(base, arm.train[:num_rows], arm.validation, arm.spec, instruction, settings)
 
 
 def certify_arm(arm: Arm, model: str, engine: Engine) -> ParityCertificate:

@@ -8,12 +8,14 @@ result is kept in the run folder as soon as it is there, so a run that was stopp
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from tunewise import publish, remote_rivals
+from tunewise.approaches.base import Approach
 from tunewise.approaches.floors import all_floors
 from tunewise.approaches.names import CONTROLS, TRAINED
 from tunewise.approaches.prompted import common_instruction
@@ -26,7 +28,10 @@ from tunewise.data.split import split_examples
 from tunewise.decide.compare import compare
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine, open_tuned
+from tunewise.engines.base import Engine
 from tunewise.errors import SpecError
+from tunewise.evaluate.consistency import describe as describe_consistency
+from tunewise.evaluate.consistency import measure_consistency
 from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
@@ -34,10 +39,11 @@ from tunewise.evaluate.selection import PromptChoice, choose_prompts
 from tunewise.findings import gather_findings
 from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
-from tunewise.records import ParityCertificate, Verdict
+from tunewise.records import Consistency, ParityCertificate, Verdict
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings, get_settings
 from tunewise.store.registry import Registry
+from tunewise.time_plan import PLANNED_SHARE, STEADINESS, TimePlan, plan_time
 from tunewise.train.fine_tune import TrainingSummary, remove_checkpoints
 from tunewise.train.rows import check_rows
 
@@ -58,6 +64,7 @@ def run(
     progress = progress or SilentProgress()
     settings = settings or get_settings()
     registry = Registry(settings.registry)
+    started = time.monotonic()
 
     dataset = read_dataset(spec.data, spec.group_key, spec.given_sides, spec.reading)
     progress.say(dataset.describe())
@@ -85,16 +92,28 @@ def run(
             progress.say(f"  {name}: {scoring.primary} {scored.score(scoring.primary):.1%}")
             return scored
 
+        shown = gather(
+            spec.approaches, split.train, spec.docs, engine, decoding.max_tokens, spec.seed,
+            settings.cache / "vectors", progress,
+        )  # fmt: skip
+        plan = TimePlan()
+        if spec.max_minutes is not None:
+            planned_setups = list_setups(spec.approaches, wordings)
+            planned_arms = list_arms(spec, split, shown, PromptChoice(), engine, out, progress)
+            seconds_left = PLANNED_SHARE * 60 * spec.max_minutes - (time.monotonic() - started)
+            plan = TimePlan.from_json(folder.stage("plan-time", lambda: plan_time(
+                seconds_left, planned_setups, planned_arms, shown, split, base, instruction, engine, decoding,
+                settings, progress,
+            ).to_json()).value)  # fmt: skip
+            progress.say(plan.describe(spec.max_minutes))
+            spec = plan.drop_from(spec)
+
         runs: dict[str, ScoredRun] = {}
         floors = [floor for floor in all_floors() if floor.name in spec.approaches]
         for floor in floors:
             floor.prepare(split.train)
             runs[floor.name] = test(floor.name, lambda examples, f=floor: run_floor(f, examples, scoring))
 
-        shown = gather(
-            spec.approaches, split.train, spec.docs, engine, decoding.max_tokens, spec.seed,
-            settings.cache / "vectors", progress,
-        )  # fmt: skip
         setups = list_setups(spec.approaches, wordings)
         choice = PromptChoice.from_json(folder.stage("choose-prompts", lambda: choose_prompts(
             setups, shown, split.validation, engine, decoding, scoring.primary, progress
@@ -105,6 +124,23 @@ def run(
             runs[rival.name] = test(
                 rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
             )
+
+        consistency: dict[str, Consistency] = {}
+
+        def ask_again(approach: Approach, asked: Engine) -> None:
+            def measure() -> dict[str, Any] | None:
+                seen = measure_consistency(approach, split.validation, asked, decoding, spec.seed, progress)
+                return None if seen is None else asdict(seen)
+
+            if STEADINESS in plan.dropped:
+                return
+            kept = folder.stage(f"steadiness-{approach.name}", measure).value
+            if kept is not None:
+                consistency[approach.name] = Consistency(**kept)
+                progress.say(describe_consistency(approach.name, consistency[approach.name]))
+
+        if choice.best is not None:  # Not of remote rivals, as that would be 200 calls more of them.
+            ask_again(build(choice.setups[choice.best], shown), engine)
 
         def test_remote(name: str) -> PromptChoice:
             with closing(remote_rivals.open_remote(name, spec, settings)) as remote:
@@ -141,18 +177,20 @@ def run(
                 runs[arm.name] = test(
                     arm.name, lambda examples: run_approach(tuned, examples, tuned_engine, decoding, progress)
                 )
+                if arm.name in TRAINED:
+                    ask_again(tuned, tuned_engine)
             return publish.TrainedModel(arm.name, record, training, parity)
 
         arms = list_arms(spec, split, shown, choice, engine, out, progress)
-        trained = tuple(train_and_test(arm) for arm in arms)
+        trained = tuple(train_and_test(plan.shorten(arm)) for arm in arms)
         if not runs:
             raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
         findings = gather_findings(
-            spec, dataset, split, shown, choice, trained, runs, scoring.primary, settings
+            spec, dataset, split, shown, choice, plan, trained, runs, consistency, scoring, settings, progress
         )
         verdict = decide(compare(runs, findings), forced=spec.force)
         evidence = publish.Evidence(
-            spec, dataset, split, base, base_sha256, decoding, choice, trained, runs, findings
+            spec, dataset, split, base, base_sha256, decoding, plan, choice, trained, runs, findings
         )
         publish.publish(folder, evidence, verdict, settings, registry)
     return verdict

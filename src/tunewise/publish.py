@@ -31,6 +31,7 @@ from tunewise.settings import Settings
 from tunewise.store.files import write_json, write_jsonl, write_text
 from tunewise.store.registry import Registry
 from tunewise.store.run_folder import MANIFEST_FILE, SCORES_FILE, RunFolder
+from tunewise.time_plan import TimePlan
 from tunewise.train.fine_tune import MODEL_FOLDER, TrainingSummary
 
 _RECORDED_VERSIONS = ("tunewise", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy")
@@ -61,6 +62,7 @@ class Evidence:
     base: BaseModel
     base_sha256: str
     decoding: Decoding
+    plan: TimePlan
     choice: PromptChoice
     trained: tuple[TrainedModel, ...]
     runs: Mapping[str, ScoredRun]
@@ -261,6 +263,7 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
     return manifest | {
         "decoding": {"max_tokens": evidence.decoding.max_tokens},
         "metrics": list(evidence.decoding.scoring.metrics),
+        "time_plan": evidence.plan.to_json(),
         "prompting": asdict(evidence.choice),
         "saved_per_call": asdict(saved) if saved else None,
         "test_reads": folder.test_reads(),

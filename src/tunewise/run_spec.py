@@ -89,6 +89,8 @@ class RunSpec(TuneSpec):
     """The primary metric, by its name or as `module.py:function`, in place of the one that fits the data."""
     calls_per_month: float | None = Field(None, gt=0, allow_inf_nan=False)
     """How often the model will be asked; None leaves savings out of the verdict."""
+    max_minutes: float | None = Field(None, gt=0, allow_inf_nan=False)
+    """What does not fit into this time is left out; see `time_plan`. None takes the time that it takes."""
     force: bool = False
     """Deploy the tuned model even if it did not win; recorded as such."""
 

@@ -27,6 +27,14 @@ Engine = Annotated[
     Literal["local", "vllm"],
     typer.Option(help="What asks the models: tunewise itself, or the vLLM server that TUNEWISE_VLLM names."),
 ]
+MaxMinutes = Annotated[
+    float | None,
+    typer.Option(
+        min=1,
+        help="Leave out what does not fit into so many minutes, and say what before the start: first rivals "
+        "that others make up for, then passes of training; never test examples.",
+    ),
+]
 CallsPerMonth = Annotated[
     float | None,
     typer.Option(min=1, help="How often the model will be asked. Without it, savings decide nothing."),
@@ -83,6 +91,7 @@ def run(
         ),
     ] = None,
     calls_per_month: CallsPerMonth = None,
+    max_minutes: MaxMinutes = None,
     unusable_rows: Annotated[
         Literal["refuse", "drop"],
         typer.Option(help="What becomes of rows that cannot be trained on, such as those that are too long."),
@@ -127,6 +136,7 @@ def run(
         remote_url=remote_url,
         metric=metric,
         calls_per_month=calls_per_month,
+        max_minutes=max_minutes,
         force=force,
         training=TrainSpec(unusable_rows=unusable_rows),
     )

@@ -70,13 +70,13 @@ MAX_PAYBACK_MONTHS = 6
 
 
 def surely_beats(gain: PairedGain | None) -> bool:
-    """Whether there is a gain at all: the 95% interval is above 0."""
-    return gain is not None and gain.low > 0
+    """Whether there is a gain at all."""
+    return gain is not None and gain.is_sure
 
 
 def wins_over(gain: PairedGain | None) -> bool:
     """Whether there is a gain (surely) and it is one that matters (in all likelihood)."""
-    return gain is not None and gain.low > 0 and gain.estimate >= SMALLEST_GAIN
+    return gain is not None and gain.is_sure and gain.estimate >= SMALLEST_GAIN
 
 
 def beats_floors(m: Measurements, name: str | None) -> bool:
@@ -107,7 +107,7 @@ def documents_know_more(m: Measurements) -> bool:
     without = (*m.prompts, *([FINE_TUNED] if m.arm(FINE_TUNED) is not None else []))
     gains = [_told(m.knowing_gains.get(RAG, {}).get(name)) for name in without]
     return bool(gains) and all(
-        gain is not None and gain.estimate >= CLEAR_GAIN and gain.low > 0 for gain in gains
+        gain is not None and gain.is_sure and gain.estimate >= CLEAR_GAIN for gain in gains
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from tunewise.approaches.base import Approach
@@ -24,11 +24,11 @@ ROUNDS = (12, 36)
 class PromptChoice:
     """What validation said about prompting."""
 
-    setups: dict[str, PromptSetup]
+    setups: dict[str, PromptSetup] = field(default_factory=dict)
     """The best one of each rival, by its name, in the order in which they were tried."""
-    scores: dict[str, float]
+    scores: dict[str, float] = field(default_factory=dict)
     """Mean primary metric on validation, by the setup's label, the best first."""
-    calls: int
+    calls: int = 0
     """How many were made to find this out."""
 
     @property

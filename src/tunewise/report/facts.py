@@ -9,7 +9,18 @@ from typing import Any
 
 from tunewise.approaches.names import is_remote
 from tunewise.report.charts import LossPoint
-from tunewise.report.wording import count, duration, is_number, moment, money, plain, points, shorten, title
+from tunewise.report.wording import (
+    count,
+    duration,
+    is_number,
+    moment,
+    money,
+    percent,
+    plain,
+    points,
+    shorten,
+    title,
+)
 
 _VALUE_LIMIT = 400
 
@@ -49,7 +60,8 @@ def look_up(manifest: Mapping[str, Any], *path: str) -> Any:
     return value
 
 
-# (section of the manifest, its title, {key: (title, how to write it)}); other keys follow as they are.
+# (section of the manifest, with dots between its keys; its title; {key: (title, how to write it)}).
+# Other keys follow as they are.
 _Writer = Callable[[Any], str]
 _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
     (
@@ -76,6 +88,15 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
                 lambda value: f"{points(value).lstrip('+')} points" if is_number(value) else plain(value),
             ),
             "seal": ("Seal of the test set", plain),
+        },
+    ),
+    (
+        "findings.retrieval",
+        "Your documents, on the examples for choosing prompts",
+        {
+            "hit_rate": ("Answers that stand in the passages found", percent),
+            "random_hit_rate": ("Answers that stand in passages drawn at random", percent),
+            "shortened_share": ("Prompts without room for all that was found", percent),
         },
     ),
     ("base", "The base model", {"id": ("Model", plain), "sha256": ("SHA-256 of its weights", plain)}),
@@ -117,7 +138,7 @@ _CODE_KEYS = {"sha256", "seal", "path", "id"}
 def list_facts(manifest: Mapping[str, Any]) -> tuple[Facts, ...]:
     """Everything the manifest says on how the test was made, section by section."""
     sections = (
-        Facts(heading, tuple(_rows(section, look_up(manifest, section), known)))
+        Facts(heading, tuple(_rows(section, look_up(manifest, *section.split(".")), known)))
         for section, heading, known in _SECTIONS
     )
     return tuple(section for section in sections if section.rows)

@@ -6,15 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 
 import torch
 
 from tunewise.chat.template import TokenizedExample
+from tunewise.models.base import BaseModel
 from tunewise.progress import Progress, describe_seconds
+from tunewise.records import Example
 from tunewise.settings import Settings
 from tunewise.train.probe import Pace, Probe, peak_memory
-from tunewise.train.spec import ResolvedSpec
-from tunewise.train.tuning import Tuning
+from tunewise.train.rows import encode_rows, training_template
+from tunewise.train.spec import ResolvedSpec, TrainSpec
+from tunewise.train.tuning import Tuning, open_tuning
 from tunewise.train.watch import StepMetrics
 from tunewise.train.workload import Workload, plan_workload, sum_tokens
 
@@ -84,6 +88,45 @@ class ScoredEstimate:
             f"and {peak} of memory, {_within(self.memory_within)} the estimate of "
             f"{_gigabytes(self.first.peak_memory_bytes)}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPace:
+    """What a training takes by its example passes, before it is known how many there will be."""
+
+    per_example: float
+    """Seconds of one example in one pass."""
+    validations: float
+    """Seconds of all of them together."""
+
+    def seconds(self, example_passes: int) -> float:
+        """Of so many."""
+        return self.per_example * example_passes + self.validations
+
+    def examples_within(self, seconds: float) -> int:
+        """That fit; 0 where there is not even time for the validations."""
+        return max(int((seconds - self.validations) / self.per_example), 0)
+
+
+def measure_training(
+    base: BaseModel,
+    sample: Sequence[Example],
+    validation: Sequence[Example],
+    spec: TrainSpec,
+    instruction: str | None,
+    settings: Settings,
+) -> TrainingPace:
+    """Try one pass over a `sample` of the training examples, as `fine_tune` computes it."""
+    resolved = spec.model_copy(update={"epochs": 1, "unusable_rows": "drop"}).resolve(len(sample))
+    loaded, tuning = open_tuning(base, resolved, settings)
+    template = training_template(loaded.tokenizer)
+    rows = encode_rows(template, sample, resolved, Path(), instruction).rows
+    asked = encode_rows(template, validation, resolved.model_copy(update={"instruction_share": 0.0}), Path())
+    work = plan_workload(rows, asked.rows, resolved, (), resolved.micro_batch_tokens)
+    pace = Probe(tuning, resolved).measure_pace(work)
+    trained = sum(map(sum_tokens, work.steps)) * pace.per_trained_token + len(work.steps) * pace.per_update
+    validated = sum_tokens(work.validation) * pace.per_validated_token * resolved.validations
+    return TrainingPace(trained / len(rows), validated)
 
 
 class EstimateWatch:

@@ -358,6 +358,8 @@ def test_what_the_manifest_holds_is_listed_and_what_it_lacks_is_not() -> None:
     assert sections["Versions"] == {"tunewise": "0.1.0", "peft": "0.21.0"}
     assert "Curve" not in sections["The training"]
     assert list_facts({"data": {"rows": 5, "sha256": None}})[0].rows[0].value == "5"
+    found = {"findings": {"retrieval": {"hit_rate": 0.9, "random_hit_rate": 0.1, "shortened_share": 0.25}}}
+    assert [row.value for row in list_facts(found)[0].rows] == ["90.0%", "10.0%", "25.0%"]
     assert list_facts({}) == ()
     assert list_test_reads({"test_reads": "never"}) == ()
 

@@ -55,6 +55,8 @@ _BY_KIND: Mapping[AnswerKind, tuple[str, ...]] = {
 class Scoring:
     """The metrics of a run; the first is the primary one, which decides."""
 
+    answers: AnswerKind
+    """What most training answers are."""
     metrics: Mapping[str, Metric]
 
     @property
@@ -96,7 +98,7 @@ def choose_scoring(train: Sequence[Example], asked: str | None = None) -> Scorin
     if asked is not None:
         _check_sense(asked, known, kind, train)
         names = [asked, *(name for name in names if name != asked)]
-    return Scoring({name: known[name] for name in names})
+    return Scoring(kind, {name: known[name] for name in names})
 
 
 def _check_sense(asked: str, known: Mapping[str, Metric], kind: AnswerKind, train: Sequence[Example]) -> None:

@@ -8,7 +8,13 @@ from typing import Literal, cast
 
 import numpy as np
 
-from tunewise.evaluate.stats.groups import MIN_DIFFERING_GROUPS, Floats, design_effect, group_sums
+from tunewise.evaluate.stats.groups import (
+    LEVEL,
+    MIN_DIFFERING_GROUPS,
+    Floats,
+    design_effect,
+    group_sums,
+)
 from tunewise.evaluate.stats.intervals import is_binary, mean_interval, tango
 from tunewise.evaluate.stats.macro_f1 import macro_f1_gain
 from tunewise.evaluate.stats.permutation import sign_flip
@@ -30,6 +36,14 @@ class PairedGain:
     discordance: float
     """The share of examples on which the two differ."""
     design_effect: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the first is surely better: its interval is above 0, and its test passes at the same level.
+
+        The two are computed differently, and on few examples that differ one may pass without the other.
+        """
+        return self.low > 0 and self.p_one_sided <= LEVEL
 
 
 def paired_gain(

@@ -1,0 +1,116 @@
+"""A run that is given so many minutes leaves out what matters least, says so, and tests on every example."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toy import save_base, write_rows
+from tunewise import pipeline
+from tunewise.errors import RunFolderError
+from tunewise.progress import SilentProgress
+from tunewise.run_spec import RunSpec
+from tunewise.settings import get_settings
+from tunewise.store.files import read_json
+from tunewise.time_plan import FEWEST_EXAMPLES, STEADINESS, ArmPace, TimePlan, fit_into
+from tunewise.train.estimate import TrainingPace
+from tunewise.train.spec import TrainSpec
+
+RIVALS = {"zero-shot": 50.0, "instructed": 60.0, "few-shot": 70.0, "few-shot-nearest": 120.0}
+
+
+def pace(per_example: float = 0.25, examples: int = 400, epochs: int = 4) -> ArmPace:
+    return ArmPace(examples, epochs, TrainingPace(per_example, validations=20.0), test_seconds=30.0)
+
+
+def test_nothing_is_left_out_where_there_is_time() -> None:
+    plan = fit_into(1000, RIVALS, {"fine-tuned": pace()})
+    assert (plan.dropped, plan.arms) == ((), {})
+    assert plan.seconds == 300 + 450
+    assert "nothing has to be left out" in plan.describe(20)
+
+
+def test_rivals_that_others_make_up_for_go_before_passes_of_training() -> None:
+    assert fit_into(710, RIVALS, {"fine-tuned": pace()}).dropped == ("zero-shot",)
+    plan = fit_into(500, RIVALS, {"fine-tuned": pace()})
+    assert plan.dropped == ("zero-shot", "few-shot")
+    assert plan.arms["fine-tuned"].epochs == 2
+    assert plan.arms["fine-tuned"].examples == 400
+
+
+def test_examples_go_where_not_one_pass_fits() -> None:
+    plan = fit_into(260, RIVALS, {"fine-tuned": pace()})
+    assert (plan.arms["fine-tuned"].epochs, plan.arms["fine-tuned"].examples) == (1, 120)
+    assert plan.seconds == 260
+
+
+def test_what_cannot_fit_is_said_to_take_longer() -> None:
+    plan = fit_into(60, RIVALS, {"fine-tuned": pace()})
+    assert plan.arms["fine-tuned"].examples == FEWEST_EXAMPLES
+    assert "it will take longer" in plan.describe(1)
+
+
+def test_a_control_goes_first_and_two_models_share_what_is_left() -> None:
+    arms = {"fine-tuned": pace(0.05), "fine-tuned-rag": pace(1.0), "from-scratch": pace(0.05)}
+    plan = fit_into(1000, RIVALS, arms)
+    assert plan.dropped[0] == "from-scratch"
+    assert plan.arms.keys() == {"fine-tuned-rag"}, "the short one needs no share of its own"
+    assert plan.arms["fine-tuned-rag"].epochs == 1
+
+
+@given(
+    st.floats(0, 3000),
+    st.dictionaries(st.sampled_from(sorted(RIVALS)), st.floats(0.1, 400)),
+    st.dictionaries(
+        st.sampled_from(["fine-tuned", "fine-tuned-rag"]),
+        st.builds(pace, st.floats(0.01, 3), st.integers(10, 2000), st.integers(1, 10)),
+    ),
+)
+def test_a_plan_fits_or_has_left_out_all_it_may(
+    seconds: float, rivals: dict[str, float], arms: dict[str, ArmPace]
+) -> None:
+    plan = fit_into(seconds, rivals, arms)
+    assert not {"instructed", "few-shot-nearest", "fine-tuned", "fine-tuned-rag"}.intersection(plan.dropped)
+    if plan.seconds > seconds * (1 + 1e-9):
+        assert set(plan.dropped) == {"zero-shot", "few-shot"}.intersection(rivals)
+        planned = [plan.arms.get(name, arms[name]) for name in arms]
+        assert not arms or any(arm.epochs == 1 and arm.examples <= FEWEST_EXAMPLES for arm in planned)
+    assert TimePlan.from_json(plan.to_json()) == plan
+
+
+class Heard(SilentProgress):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_a_run_without_time_says_what_it_leaves_out_before_it_tests_anything(tmp_path: Path) -> None:
+    settings = replace(get_settings(), home=tmp_path / "home", organization="test", device="cpu")
+    spec = RunSpec(
+        data=write_rows(tmp_path / "rows.jsonl", 80),
+        base=str(save_base(tmp_path / "toy")),
+        approaches=("majority", "zero-shot", "few-shot-nearest", "fine-tuned"),
+        training=TrainSpec(rank=4, epochs=3, batch_size=8),
+        max_minutes=0.01,
+    )
+    progress, out = Heard(), tmp_path / "out"
+    verdict = pipeline.run(spec, out, progress, settings)
+
+    said = next(i for i, text in enumerate(progress.said) if "zero-shot is left out" in text)
+    assert said < next(i for i, text in enumerate(progress.said) if text.startswith("  majority:"))
+    assert [row.name for row in verdict.approaches] == ["majority", "few-shot-nearest", "fine-tuned"]
+    manifest = read_json(out / "manifest.json")
+    assert manifest["time_plan"]["dropped"] == [STEADINESS, "zero-shot"]
+    assert manifest["training"]["epochs"] == 1
+    assert manifest["training"]["examples"] == min(FEWEST_EXAMPLES, manifest["split"]["train"])
+    assert verdict.test_examples == manifest["split"]["test"]
+    assert any("zero-shot is left out" in words for words in manifest["findings"]["left_out"])
+    assert pipeline.run(spec, out, SilentProgress(), settings) == verdict
+    with pytest.raises(RunFolderError, match=r"max_minutes was 0\.01, is None"):
+        pipeline.run(spec.model_copy(update={"max_minutes": None}), out, SilentProgress(), settings)
