@@ -26,6 +26,7 @@ from tunewise.arms import Arm, certify_arm, list_arms, train_arm
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
 from tunewise.decide.compare import compare
+from tunewise.decide.criteria import fail_too_often
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine, open_tuned
 from tunewise.engines.base import Engine
@@ -90,9 +91,16 @@ def run(
         decoding = choose_decoding(engine, scoring, split.train)
 
         def test(name: str, ask: Any) -> ScoredRun:
-            result = folder.stage(f"test-{name}", lambda: ask(split.test.read(f"test {name}")).to_json())
+            result = folder.stage(
+                f"test-{name}", lambda: ask(split.test.read(f"test {name}")).to_json(), keeps=_tells_enough
+            )
             scored = ScoredRun.from_json(result.value)
             progress.say(f"  {name}: {scoring.primary} {scored.score(scoring.primary):.1%}")
+            if not _tells_enough(result.value):
+                progress.say(
+                    f"  {len(scored.failed)} of {len(scored.scores)} calls of {name} failed, so the same "
+                    f"command will ask it anew; the first failed as {scored.failed[0].answer}"
+                )
             return scored
 
         shown = gather(
@@ -213,3 +221,9 @@ def run(
         )
         publish.publish(folder, evidence, verdict, settings, registry)
     return verdict
+
+
+def _tells_enough(kept: dict[str, Any]) -> bool:
+    """Whether so few calls of a test failed that its answers are worth keeping."""
+    run = ScoredRun.from_json(kept)
+    return not fail_too_often(len(run.failed), len(run.scores))

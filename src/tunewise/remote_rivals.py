@@ -22,7 +22,14 @@ from tunewise.data.split import Split
 from tunewise.decide.costs import cost_of_tokens
 from tunewise.decide.wording import money
 from tunewise.engines import RemoteSpec, open_remote_engine
-from tunewise.errors import ConsentError, EndpointError, SpecError
+from tunewise.errors import (
+    ConsentError,
+    EndpointError,
+    ModelNotFoundError,
+    RequestError,
+    SpecError,
+    TunewiseError,
+)
 from tunewise.evaluate.runner import Decoding, ScoredRun, run_approach
 from tunewise.evaluate.selection import ROUNDS, PromptChoice, choose_prompts, plan_rounds
 from tunewise.progress import Progress
@@ -36,7 +43,9 @@ if TYPE_CHECKING:
 
 MAX_TRIAL_CALLS = 3
 """For each model, of a question that holds nothing of the examples: whether it answers, before and after its
-prompts are chosen, and whether it takes a schema."""
+prompts are chosen, and whether it takes the schema of the answers."""
+PASSING = (408, 409)
+"""Refusals of the moment: the client has tried again already."""
 TRIAL = Message("user", "Say OK.")
 BYTES_PER_TOKEN = 4
 """Of English with the tokenizers of today, roughly; which one an endpoint has is not known."""
@@ -54,6 +63,11 @@ class Disclosure:
     test_inputs: int
     shots: int
     """Training examples, which are sent with their answers."""
+    has_instruction: bool
+    tells_form: bool
+    """Whether prompts say what the training answers look like, in words that may repeat some of them."""
+    has_schema: bool
+    """Whether requests hold a JSON schema made from the training answers."""
     input_tokens: int
     """Roughly, if every call is made; so is what follows."""
     output_tokens: int
@@ -63,14 +77,24 @@ class Disclosure:
 
     def describe(self) -> str:
         """One paragraph for whoever is asked."""
-        inputs = f"{self.validation_inputs} validation and {self.test_inputs} test examples"
+        parts = ["the instruction"] if self.has_instruction else []
+        parts.append(
+            f"the inputs of {self.validation_inputs} validation and {self.test_inputs} test examples"
+        )
+        parts.append(f"{self.shots} training examples with their answers")
+        if self.tells_form:
+            parts.append(
+                "the form of all training answers in words, with labels or sample answers among them"
+            )
+        if self.has_schema:
+            parts.append("a JSON schema made from the training answers")
         cost = "what that costs is not known (set TUNEWISE_PRICE_IN and TUNEWISE_PRICE_OUT)"
         if self.cost is not None:
             cost = f"about {money(self.cost, self.currency)}"
         return (
-            f"{' and '.join(self.models)} at {self.url}: the inputs of {inputs} would be sent there, and "
-            f"{self.shots} training examples with their answers, in at most {self.max_calls:,} calls: about "
-            f"{self.input_tokens:,} tokens to read and {self.output_tokens:,} to write, {cost}"
+            f"{' and '.join(self.models)} at {self.url} would be sent {', '.join(parts[:-1])} and "
+            f"{parts[-1]}, in at most {self.max_calls:,} calls: about {self.input_tokens:,} tokens to read "
+            f"and {self.output_tokens:,} to write, {cost}"
         )
 
 
@@ -95,8 +119,8 @@ def ask_consent(
     """Have it agreed to that examples are sent, and see that the endpoint answers.
 
     Does nothing where no remote answers are missing in the run folder `out`. Raises `ConsentError` where it
-    is not agreed to, `EndpointError` where the endpoint does not answer, `SpecError` for rows that it cannot
-    take.
+    is not agreed to, `SpecError` for rows that it cannot take; and where it does not answer the trial
+    question `EndpointError`, `ModelNotFoundError` or `RequestError`.
     """
     missing = [name for name in spec.remotes if not (_is_chosen(out, name) and _is_tested(out, name))]
     if not missing or spec.remote_url is None:
@@ -112,7 +136,7 @@ def ask_consent(
         )
     for name in missing:
         with closing(open_remote(name, spec, settings)) as engine:
-            _reach(engine)
+            _put_trial(engine)
 
 
 def disclose(
@@ -133,6 +157,9 @@ def disclose(
         validation_inputs=max(load.validation_inputs for load in loads.values()),
         test_inputs=len(split.test),
         shots=min(max(NUMBERS_OF_SHOTS), len(split.train)),
+        has_instruction=any(w.instruction and not w.from_answers for w in wordings),
+        tells_form=any(w.from_answers for w in wordings),
+        has_schema=any(w.grammar is not None and w.grammar.kind == "json_schema" for w in wordings),
         input_tokens=round(sum(load.input_tokens for load in loads.values())),
         output_tokens=round(sum(load.output_tokens for load in loads.values())),
         cost=sum(costs) if len(costs) == len(names) else None,
@@ -170,7 +197,8 @@ def _prompt_tokens(setup: PromptSetup, train: Sequence[Example]) -> float:
     """Of one call, on average."""
     question = _tokens("".join(turn.content for turn in example.turns) for example in train)
     answer = _tokens(example.answer for example in train)
-    instruction = len((setup.instruction or "").encode()) / BYTES_PER_TOKEN
+    schema = "" if setup.grammar is None else setup.grammar.source
+    instruction = len(((setup.instruction or "") + schema).encode()) / BYTES_PER_TOKEN
     return instruction + setup.num_shots * (question + answer) + question
 
 
@@ -207,14 +235,14 @@ def choose_remote_prompts(
 ) -> PromptChoice:
     """As `choose_prompts`, with this model. Setups with a grammar that the endpoint refuses are left out.
 
-    Raises `EndpointError` where the endpoint is gone at the end: so is the reason to believe in the choice.
+    Raises as `ask_consent` where the endpoint is gone at the end: so is the reason to believe in the choice.
     """
     setups = list(Remote(name).setups(wordings))
     grammars = {setup.grammar for setup in setups if setup.grammar is not None}
-    refused = {grammar for grammar in grammars if _error_of(engine, grammar) is not None}
+    refused = {grammar for grammar in grammars if _is_refused(engine, grammar, name, progress)}
     taken = [setup for setup in setups if setup.grammar not in refused]
     choice = choose_prompts(taken, shown, validation, engine, decoding, metric, progress)
-    _reach(engine)
+    _put_trial(engine)
     return choice
 
 
@@ -228,17 +256,35 @@ def ask_remote(
     """As `run_approach`. Raises `EndpointError` where every call failed, so that no such answers are kept."""
     run = run_approach(rival, examples, engine, decoding, progress)
     if all(score.status == "failed" for score in run.scores):
-        raise EndpointError(f"every call of {rival.name} failed, the first as {run.scores[0].answer}")
+        raise EndpointError(
+            f"every call of {rival.name} failed, the first as {run.scores[0].answer}; once that is mended, "
+            "the same command goes on from here"
+        )
     return run
 
 
-def _reach(engine: RemoteEngine) -> None:
-    if (error := _error_of(engine)) is not None:
-        raise EndpointError(error)
+def _is_refused(engine: RemoteEngine, grammar: Grammar, name: str, progress: Progress) -> bool:
+    """Whether the endpoint says that it takes no such grammar. Where that is not clear, scores will tell."""
+    try:
+        _put_trial(engine, grammar)
+    except (RequestError, ModelNotFoundError, EndpointError) as error:
+        if _is_refusal(error):
+            progress.say(f"{name}: no prompt with the form of the answers enforced is tried, as {error}")
+            return True
+        progress.say(f"{name}: whether it takes a schema is not known, and so it is tried, although {error}")
+    return False
 
 
-def _error_of(engine: RemoteEngine, grammar: Grammar | None = None) -> str | None:
-    """What goes wrong when the model is asked the trial question; None if nothing does."""
+def _is_refusal(error: TunewiseError) -> bool:
+    """Whether it is about what was asked (4xx), and not about when."""
+    if isinstance(error, EndpointError):
+        return error.status is not None and 400 <= error.status < 500 and error.status not in PASSING
+    return True
+
+
+def _put_trial(engine: RemoteEngine, grammar: Grammar | None = None) -> None:
+    """Ask the model the trial question. Raises what goes wrong with it."""
     request = ChatRequest(engine.base_id, (TRIAL,), max_tokens=16, grammar=grammar)
-    (completion,) = engine.generate([request])
-    return completion.error
+    # Unlike `generate`, this raises; a whole answer is asked for in the same way.
+    for _ in engine.stream(request, whole=True):
+        pass

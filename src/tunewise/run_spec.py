@@ -9,7 +9,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from tunewise.approaches.base import APPROACHES, ApproachName
-from tunewise.approaches.names import CONTROLS, REMOTE_NAME, TRAINED, WITH_DOCUMENTS, is_remote
+from tunewise.approaches.names import CONTROLS, MODEL_IDS, REMOTE_NAME, TRAINED, WITH_DOCUMENTS, is_remote
 from tunewise.data.reading import Reading
 from tunewise.engines import EngineName
 from tunewise.engines.remote_spec import check_url
@@ -83,7 +83,9 @@ class RunSpec(TuneSpec):
 
     `remote:MODEL`, never there by default, asks a model of the endpoint at `remote_url`."""
     remote_url: str | None = None
-    """An OpenAI-compatible endpoint, such as `https://api.openai.com/v1`; None where no rival is remote."""
+    """An OpenAI-compatible endpoint, such as `https://api.openai.com/v1`; None where no rival is remote.
+
+    A slash at its end makes no difference, and is dropped."""
     test: Path | None = None
     """A file to test on, in place of a part of `data`."""
     metric: str | None = None
@@ -108,12 +110,11 @@ class RunSpec(TuneSpec):
     def _approaches_have_what_they_need(self) -> Self:
         if self.approaches:
             check_documents(self.approaches, self.docs)
-            check_endpoint(self.approaches, self.remote_url)
+            object.__setattr__(self, "remote_url", check_endpoint(self.approaches, self.remote_url))
         else:
             left_out = CONTROLS if self.docs else CONTROLS | WITH_DOCUMENTS
             chosen = tuple(name for name in APPROACHES if name not in left_out)
             object.__setattr__(self, "approaches", chosen)
-        if not self.remotes:
             object.__setattr__(self, "remote_url", None)
         return self
 
@@ -142,15 +143,19 @@ def check_documents(approaches: Iterable[str], docs: Path | None) -> None:
         raise SpecError(f"{', '.join(lacking)} needs documents: give them with --docs")
 
 
-def check_endpoint(approaches: Iterable[str], remote_url: str | None) -> None:
-    """Raise `SpecError` where one of `approaches` is remote, and `remote_url` is no endpoint's address."""
+def check_endpoint(approaches: Iterable[str], remote_url: str | None) -> str | None:
+    """The endpoint's address without a slash at its end; None where no approach is remote.
+
+    Raises `SpecError` where one is, and `remote_url` is no address of an endpoint.
+    """
     remotes = ", ".join(filter(is_remote, approaches))
-    if remotes and remote_url is None:
+    if not remotes:
+        return None
+    if remote_url is None:
         raise SpecError(
             f"{remotes} needs an endpoint: set TUNEWISE_REMOTE_URL, such as https://api.openai.com/v1"
         )
-    if remotes and remote_url is not None:
-        check_url(remote_url, "TUNEWISE_REMOTE_URL")
+    return check_url(remote_url, "TUNEWISE_REMOTE_URL")
 
 
 def parse_approaches(text: str, docs: Path | None = None, remote_url: str | None = None) -> tuple[str, ...]:
@@ -160,6 +165,8 @@ def parse_approaches(text: str, docs: Path | None = None, remote_url: str | None
     an endpoint without `remote_url`.
     """
     asked = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
+    if unnamed := next((n for n in asked if n.startswith("remote:") and not is_remote(n)), None):
+        raise SpecError(f"{unnamed[:60]!r} names no model: give remote:MODEL, where MODEL is {MODEL_IDS}")
     unknown = sorted(name for name in asked if name not in APPROACHES and not is_remote(name))
     if unknown or not asked:
         raise SpecError(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,19 +15,28 @@ from toy import make_loaded, save_base, write_rows
 from tunewise import pipeline
 from tunewise.approaches.prompted import Prompted
 from tunewise.approaches.shown import Shown
-from tunewise.approaches.wordings import Wording
+from tunewise.approaches.wordings import Wording, list_wordings
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import Split, split_examples
 from tunewise.deciding import decide_run
 from tunewise.engines import RemoteSpec, open_remote_engine
 from tunewise.engines.local import LocalEngine
 from tunewise.engines.remote import RemoteEngine
-from tunewise.errors import ConsentError, EndpointError, SpecError
+from tunewise.errors import (
+    ConsentError,
+    EndpointError,
+    ModelNotFoundError,
+    OverloadedError,
+    RequestError,
+    SpecError,
+    TunewiseError,
+)
 from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.runner import Decoding
+from tunewise.evaluate.selection import PromptChoice
 from tunewise.progress import SilentProgress
-from tunewise.records import ChatRequest, Grammar, TokenPrice, Verdict
-from tunewise.remote_rivals import Disclosure, ask_remote, choose_remote_prompts
+from tunewise.records import ChatRequest, Grammar, Message, TokenPrice, Verdict
+from tunewise.remote_rivals import Disclosure, ask_remote, choose_remote_prompts, disclose
 from tunewise.run_spec import RunSpec
 from tunewise.serve.app import create_app
 from tunewise.serve.server import background_server, listen, url_of
@@ -34,17 +44,35 @@ from tunewise.settings import Settings, get_settings
 from tunewise.store.files import read_json, read_jsonl
 from tunewise.store.registry import Registry
 
+Faults = dict[str | Grammar | None, TunewiseError]
+"""By the question or the grammar; a request that has neither is answered."""
+
 
 class CountingEngine(LocalEngine):
-    """Remembers what it was asked."""
+    """Remembers what it was asked, and refuses what its `faults` name."""
 
     def __init__(self) -> None:
         super().__init__(make_loaded(1), own_thread=True)
         self.asked: list[ChatRequest] = []
+        self.faults: Faults = {}
 
     def stream(self, *requests: ChatRequest, whole: bool = False) -> Any:
         self.asked += requests
+        for request in requests:
+            for asked in (request.messages[-1].content, request.grammar):
+                if asked in self.faults:
+                    raise self.faults[asked]
         return super().stream(*requests, whole=whole)
+
+
+class Told(SilentProgress):
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.lines.append(text)
 
 
 class Asked:
@@ -64,6 +92,12 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Countin
     registry = Registry(tmp_path_factory.mktemp("registry") / "tunewise.db")
     with closing(CountingEngine()) as engine, background_server(create_app(engine, registry)) as url:
         yield engine, url
+
+
+@pytest.fixture
+def faults(endpoint: tuple[CountingEngine, str]) -> Iterator[Faults]:
+    yield endpoint[0].faults
+    endpoint[0].faults.clear()
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +186,62 @@ def test_what_would_be_sent_is_told_before_and_holds(
         assert words in text
 
 
+def write_answers(path: Path, answer: Callable[[int], str]) -> Path:
+    rows = [[Message("user", f"what of {n}?"), Message("assistant", answer(n))] for n in range(40)]
+    texts = [{"messages": [{"role": m.role, "content": m.content} for m in row]} for row in rows]
+    path.write_text("".join(json.dumps(text) + "\n" for text in texts), "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("answer", "sent"),
+    [
+        (lambda n: ("refund", "delivery")[n % 2], "refund"),
+        (lambda n: f"{n}-{n:03d}-{n + 7}", "-0"),
+        (lambda n: json.dumps({"colour": ("red", "blue")[n % 2]}), "colour"),
+    ],
+    ids=["labels", "pattern", "json"],
+)
+def test_what_is_made_from_training_answers_and_sent_is_told(
+    tmp_path: Path, spec: RunSpec, settings: Settings, answer: Callable[[int], str], sent: str
+) -> None:
+    split = split_of(spec.model_copy(update={"data": write_answers(tmp_path / "rows.jsonl", answer)}))
+    wordings = list_wordings(split.train, "Be brief.")
+    told = disclose("http://x/v1", ["remote:toy"], split, wordings, tmp_path, settings).describe()
+    assert "the instruction, the inputs of" in told
+    assert sent in " ".join(wording.instruction or "" for wording in wordings[1:])
+    assert "the form of all training answers in words, with labels or sample answers among them" in told
+    assert ("a JSON schema made from the training answers" in told) == (sent == "colour")
+
+
+def test_what_is_not_sent_is_not_told(tmp_path: Path, spec: RunSpec, settings: Settings) -> None:
+    split = split_of(spec)
+    told = disclose("http://x/v1", ["remote:toy"], split, [Wording(None)], tmp_path, settings).describe()
+    assert "would be sent the inputs of" in told
+    assert not any(words in told for words in ("instruction", "form of", "schema"))
+
+
+def test_a_test_in_which_calls_failed_is_told_and_asked_again_by_the_same_command(
+    tmp_path: Path,
+    spec: RunSpec,
+    settings: Settings,
+    endpoint: tuple[CountingEngine, str],
+    faults: Faults,
+) -> None:
+    faults[split_of(spec).test.read("which fails")[0].turns[-1].content] = RequestError("not this one")
+    alone, told = spec.model_copy(update={"approaches": ("majority", "remote:toy")}), Told()
+    first = pipeline.run(alone, tmp_path / "run", told, settings, Asked())
+    assert first.approaches[1].failed == 1
+    said = next(line for line in told.lines if "calls of remote:toy failed" in line)
+    assert "the same command will ask it anew" in said
+    assert "not this one" in said
+    faults.clear()
+    asked, before = Asked(), len(endpoint[0].asked)
+    again = pipeline.run(alone, tmp_path / "run", settings=settings, consent=asked)
+    assert (again.approaches[1].failed, len(asked.disclosures)) == (0, 1)
+    assert len(endpoint[0].asked) - before == again.test_examples + 1
+
+
 def test_a_finished_run_asks_nobody_and_sends_nothing(
     done: Done, spec: RunSpec, settings: Settings, endpoint: tuple[CountingEngine, str]
 ) -> None:
@@ -165,7 +255,7 @@ def test_only_what_is_missing_is_asked_about_and_sent(
     done: Done, spec: RunSpec, settings: Settings, endpoint: tuple[CountingEngine, str]
 ) -> None:
     out, verdict, _, _ = done
-    (out / "stages" / "test-remote%3Atoy.json").unlink()
+    (out / "stages" / "test-remote:toy.json").unlink()
     asked, before = Asked(), len(endpoint[0].asked)
     again = pipeline.run(spec, out, settings=settings, consent=asked)
     (told,) = asked.disclosures
@@ -215,7 +305,7 @@ def test_a_model_that_the_endpoint_lacks_stops_the_run_too(
     tmp_path: Path, spec: RunSpec, settings: Settings
 ) -> None:
     unknown = spec.model_copy(update={"approaches": ("remote:org/none",)})
-    with pytest.raises(EndpointError, match=r"answered 404: .*org/none"):
+    with pytest.raises(ModelNotFoundError, match=r"answered 404: .*org/none"):
         pipeline.run(unknown, tmp_path / "run", settings=settings, consent=Asked())
 
 
@@ -254,36 +344,60 @@ def test_setups_that_the_endpoint_cannot_hold_answers_to_are_left_out(
         Wording("Count.", Grammar("lark", 'start: "1"'), "own grammar"),
         Wording("Count.", Grammar("json_schema", '{"type": "integer"}'), "schema"),
     ]
-    choice = choose_remote_prompts(
-        "remote:toy",
-        wordings,
-        Shown("base", split.train, 0, fits=lambda *_: True),
-        split.validation[:2],
-        remote,
-        Decoding(choose_scoring(split.train), 5),
-        "exact_match",
-        SilentProgress(),
-    )
+    told = Told()
+    choice = choose(wordings, split, remote, told)
     notes = {label.rpartition(", ")[2] for label in choice.scores}
     assert "schema" in notes
     assert "own grammar" not in notes
     assert list(choice.setups) == ["remote:toy"]
+    assert [line for line in told.lines if "takes no lark grammar" in line]
+
+
+def choose(
+    wordings: Sequence[Wording], split: Split, engine: RemoteEngine, progress: SilentProgress
+) -> PromptChoice:
+    return choose_remote_prompts(
+        f"remote:{engine.base_id}",
+        wordings,
+        Shown("base", split.train, 0, fits=lambda *_: True),
+        split.validation[:2],
+        engine,
+        Decoding(choose_scoring(split.train), 5),
+        "exact_match",
+        progress,
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "is_tried", "words"),
+    [
+        (RequestError("no schemas here"), False, "no prompt with the form of the answers enforced is tried"),
+        (OverloadedError("too busy"), True, "whether it takes a schema is not known"),
+    ],
+)
+def test_a_refusal_of_a_schema_is_told_from_a_passing_fault_and_both_are_said(
+    spec: RunSpec,
+    remote: RemoteEngine,
+    faults: Faults,
+    fault: TunewiseError,
+    is_tried: bool,
+    words: str,
+) -> None:
+    grammar = Grammar("json_schema", '{"type": "integer"}')
+    told = Told()
+    faults[grammar] = fault
+    choice = choose([Wording("Count."), Wording("Count.", grammar, "schema")], split_of(spec), remote, told)
+    assert any("schema" in label for label in choice.scores) == is_tried
+    (said,) = (line for line in told.lines if line.startswith("remote:toy"))
+    assert words in said
+    assert str(fault) in said
 
 
 def test_no_prompt_is_chosen_among_failures(spec: RunSpec, endpoint: tuple[CountingEngine, str]) -> None:
     split = split_of(spec)
     gone = RemoteSpec(base_url=endpoint[1], model="gone", max_retries=0)
-    with closing(open_remote_engine(gone)) as engine, pytest.raises(EndpointError, match=r"answered 404"):
-        choose_remote_prompts(
-            "remote:gone",
-            [Wording("Count.")],
-            Shown("base", split.train, 0, fits=lambda *_: True),
-            split.validation[:2],
-            engine,
-            Decoding(choose_scoring(split.train), 5),
-            "exact_match",
-            SilentProgress(),
-        )
+    with closing(open_remote_engine(gone)) as engine, pytest.raises(ModelNotFoundError, match="404"):
+        choose([Wording("Count.")], split, engine, SilentProgress())
 
 
 def test_answers_are_not_kept_where_every_call_failed(spec: RunSpec, remote: RemoteEngine) -> None:

@@ -37,12 +37,38 @@ def test_remote_rivals_run_after_the_prompts_of_the_base() -> None:
     assert RunSpec(**spec.model_dump()) == spec
 
 
+def test_a_slash_at_the_end_of_an_address_makes_no_other_run() -> None:
+    with_slash, without = (
+        RunSpec(data=Path("x"), approaches=("remote:m",), remote_url=u) for u in (URL + "/", URL)
+    )
+    assert with_slash == without
+
+
+def test_an_id_that_can_name_no_file_is_told_in_one_line_with_what_can() -> None:
+    with pytest.raises(
+        SpecError, match=r"^'remote:模+' names no model: give remote:MODEL, .*1 to 128 ASCII"
+    ) as caught:
+        parse_approaches("majority,remote:" + 500 * "模", remote_url=URL)
+    assert len(str(caught.value)) < 200
+
+
 def test_no_rival_is_remote_unless_it_is_named() -> None:
     spec = RunSpec(data=Path("x"), remote_url=URL)
     assert (spec.remotes, spec.remote_url) == ((), None)
 
 
-@pytest.mark.parametrize("name", ["remote:", "remote: x", "remote:a b", "remote:a\nb", "remote"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "remote:",
+        "remote: x",
+        "remote:a b",
+        "remote:a\nb",
+        "remote",
+        "remote:" + 40 * "模",
+        f"remote:{'a' * 129}",
+    ],
+)
 def test_a_remote_rival_needs_the_name_of_a_model(name: str) -> None:
     with pytest.raises(SpecError, match="remote:MODEL"):
         parse_approaches(f"majority,{name}", remote_url=URL)

@@ -16,8 +16,12 @@ CONTROLS = frozenset({FROM_SCRATCH})
 WITH_DOCUMENTS = frozenset({RAG, FINE_TUNED_RAG})
 """Those that are given passages of the user's documents; the others answer with the book closed."""
 
-REMOTE_NAME = r"remote:[\w.:/@#+~=-]{1,128}"
-"""A model of an OpenAI-compatible endpoint, prompted: `remote:` and the id that the endpoint knows it by."""
+REMOTE_NAME = r"remote:[A-Za-z0-9_.:/@#+~=-]{1,128}"
+"""A model of an OpenAI-compatible endpoint, prompted: `remote:` and the id that the endpoint knows it by.
+
+Files are named after it, so that it has to be short, and of characters that are one byte each."""
+MODEL_IDS = "1 to 128 ASCII letters, digits and any of _.:/@#+~=-"
+"""What `REMOTE_NAME` allows, in words."""
 
 
 def is_remote(name: str) -> bool:

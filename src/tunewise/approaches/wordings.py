@@ -18,6 +18,8 @@ class Wording:
     """What the answer has to look like, as `ChatRequest` has it."""
     note: str = ""
     """What is special about it."""
+    from_answers: bool = False
+    """Whether it is made from training answers too, some of which it may repeat, such as labels."""
 
 
 def list_wordings(train: Sequence[Example], instruction: str | None) -> list[Wording]:
@@ -32,7 +34,7 @@ def list_wordings(train: Sequence[Example], instruction: str | None) -> list[Wor
     form = None if calls else infer_answer_form([example.answer for example in train])
     if form is not None:
         said = "\n\n".join(text for text in (instruction, form.instruction()) if text)
-        wordings.append(Wording(said, note="form told"))
+        wordings.append(Wording(said, None, "form told", from_answers=True))
         if (grammar := form.grammar()) is not None:
-            wordings.append(Wording(said, grammar, "form enforced"))
+            wordings.append(Wording(said, grammar, "form enforced", from_answers=True))
     return wordings or [Wording(None)]

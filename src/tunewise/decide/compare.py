@@ -66,9 +66,9 @@ def summarise(
     seed: int,
     token_price: TokenPrice | None = None,
 ) -> ApproachResult:
-    """One row of the table of rivals."""
+    """One row of the table of rivals. Tokens and their price are those of a call that is answered."""
     interval = _interval(run.scores, metric, seed)
-    calls = len(run.scores)
+    answered = _answered(run)
     return ApproachResult(
         name=name,
         score=interval.estimate,
@@ -76,8 +76,8 @@ def summarise(
         high=interval.high,
         answered=sum(score.status == "answered" for score in run.scores),
         failed=sum(score.status == "failed" for score in run.scores),
-        input_tokens_per_call=sum(score.input_tokens for score in run.scores) / calls,
-        output_tokens_per_call=sum(score.output_tokens for score in run.scores) / calls,
+        input_tokens_per_call=fmean(score.input_tokens for score in answered),
+        output_tokens_per_call=fmean(score.output_tokens for score in answered),
         cost_per_1000_calls=price_calls(name, run, hourly_price, token_price),
     )
 
@@ -91,11 +91,16 @@ def price_calls(
     """
     if not is_remote(name):
         return cost_per_1000_calls(run.seconds / len(run.scores), hourly_price)
-    read = sum(score.input_tokens for score in run.scores)
-    written = sum(score.output_tokens for score in run.scores)
+    read = fmean(score.input_tokens for score in _answered(run))
+    written = fmean(score.output_tokens for score in _answered(run))
     if token_price is None or not read:
         return None
-    return 1000 * cost_of_tokens(read, written, token_price) / len(run.scores)
+    return 1000 * cost_of_tokens(read, written, token_price)
+
+
+def _answered(run: ScoredRun) -> Sequence[Score]:
+    """The calls that tell what one takes, as failed ones count no tokens; all where none was answered."""
+    return [score for score in run.scores if score.status == "answered"] or run.scores
 
 
 def _interval(scores: Sequence[Score], metric: str, seed: int) -> Estimate:
@@ -172,8 +177,8 @@ def saved_per_call(
     if best_untrained is None or not {best_untrained, FINE_TUNED} <= runs.keys():
         return None
     sides = runs[best_untrained], runs[FINE_TUNED]
-    longer, shorter = (fmean(score.input_tokens for score in run.scores) for run in sides)
-    slower, faster = (fmean(score.latency_ms for score in run.scores) for run in sides)
+    longer, shorter = (fmean(score.input_tokens for score in _answered(run)) for run in sides)
+    slower, faster = (fmean(score.latency_ms for score in _answered(run)) for run in sides)
     dearer, cheaper = (
         price_calls(name, runs[name], hourly_price, token_prices.get(name))
         for name in (best_untrained, FINE_TUNED)

@@ -168,10 +168,15 @@ def failed_share(row: ApproachResult) -> float:
     return row.failed / max(1, row.answered + row.failed)
 
 
+def fail_too_often(failed: int, calls: int) -> bool:
+    """Whether more than `MAX_FAILED_SHARE` of these calls failed."""
+    return failed > MAX_FAILED_SHARE * calls
+
+
 def failing(m: Measurements, names: Iterable[str]) -> ApproachResult | None:
     """Whichever of these had more failed calls than may be."""
     rows = (row for name in names if (row := m.row(name)) is not None)
-    return next((row for row in rows if failed_share(row) > MAX_FAILED_SHARE), None)
+    return next((row for row in rows if fail_too_often(row.failed, row.answered + row.failed)), None)
 
 
 def best_floor(m: Measurements) -> ApproachResult | None:

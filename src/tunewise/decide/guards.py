@@ -75,7 +75,10 @@ def rival_calls_fail(m: Measurements, arm: TrainedArm) -> Flaw | None:  # noqa: 
     if rival is None:
         return None
     share, name = whole_percent(failed_share(rival)), name_in_words(m, rival.name)
-    sentence = f"{share} of the calls of {name} failed, so beating it proves nothing: run it again."
+    sentence = (
+        f"{share} of the calls of {name} failed, so beating it proves nothing: start the same command again, "
+        "which asks it anew."
+    )
     return Flaw(sentence, f"{share} of the calls of {name} failed: run it again", {"failed": rival.failed})
 
 
@@ -147,7 +150,8 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "rival-calls-fail",
         f"training wins, but more than {whole_percent(MAX_FAILED_SHARE)} of the calls of a rival failed",
-        "Run it again, or leave that rival out with `--approaches`.",
+        "Start the same command again, which asks that rival anew, or leave it out with `--approaches` and "
+        "give another `--out`.",
         rival_calls_fail,
         settles_nothing=True,
     ),

@@ -48,6 +48,11 @@ class ScoredRun:
         """What the metric says of all answers together: their mean, unless it is one of the whole set."""
         return score_set(self.scores) if metric in SET_METRICS else self.mean(metric)
 
+    @property
+    def failed(self) -> tuple[Score, ...]:
+        """The calls that got no answer; `answer` says why."""
+        return tuple(score for score in self.scores if score.status == "failed")
+
     def to_json(self) -> dict[str, Any]:
         """For the run folder."""
         return {"scores": [asdict(score) for score in self.scores], "seconds": self.seconds}

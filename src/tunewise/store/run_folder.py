@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
-from urllib.parse import quote, unquote
 
 from tunewise.errors import RunFolderError
 from tunewise.store.files import TEMPORARY, read_json, read_jsonl, write_json
@@ -25,6 +24,8 @@ MANIFEST_FILE = "manifest.json"
 LOCK_FILE = ".lock"
 TEST_READS_FILE = "test_reads.jsonl"
 _STAGES = "stages"
+_SLASH = "%"
+"""A slash in a stage's file name: approaches are named after models, whose ids hold slashes, but no `%`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,7 @@ def is_finished(path: Path, stage: str) -> bool:
 
 
 def _stage_file(path: Path, stage: str) -> Path:
-    """Approaches are named after models, whose ids may hold slashes."""
-    return path / _STAGES / f"{quote(stage, safe='')}.json"
+    return path / _STAGES / f"{stage.replace('/', _SLASH)}.json"
 
 
 def is_in_use(path: Path) -> bool:
@@ -97,8 +97,13 @@ class RunFolder:
     ) -> None:
         self._lock.close()
 
-    def stage(self, name: str, compute: Callable[[], Any]) -> StageResult:
-        """The stage's result (JSON values): read back if it is there, else computed and kept."""
+    def stage(
+        self, name: str, compute: Callable[[], Any], keeps: Callable[[Any], bool] = lambda _: True
+    ) -> StageResult:
+        """The stage's result (JSON values): read back if it is there, else computed, and kept if `keeps` it.
+
+        What is not kept is computed again when the run is started again.
+        """
         file = _stage_file(self.path, name)
         if file.is_file():
             kept = read_json(file)
@@ -106,13 +111,14 @@ class RunFolder:
         started = time.perf_counter()
         value = compute()
         seconds = time.perf_counter() - started
-        write_json(file, {"seconds": seconds, "value": value})
+        if keeps(value):
+            write_json(file, {"seconds": seconds, "value": value})
         return StageResult(value, seconds, resumed=False)
 
     def timings(self) -> dict[str, float]:
         """Seconds that each finished stage took, in the order they finished."""
         files = sorted((self.path / _STAGES).glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-        return {unquote(file.stem): round(read_json(file)["seconds"], 3) for file in files}
+        return {file.stem.replace(_SLASH, "/"): round(read_json(file)["seconds"], 3) for file in files}
 
     def log_test_read(self, purpose: str, at: float) -> None:
         """Keep for good that the sealed test set was read; `at` in unix seconds."""

@@ -165,6 +165,20 @@ def test_calls_to_another_machine_cost_their_tokens_and_not_the_time_they_took()
     assert price_calls("remote:x", asked, 3600.0, TokenPrice(0.0, 0.0)) == 0.0
 
 
+def test_failed_calls_make_no_other_machine_cheaper() -> None:
+    asked = CALLS["few-shot"]
+    failed = tuple(replace(s, status="failed", input_tokens=0, output_tokens=0) for s in asked.scores)
+    half, price = replace(asked, scores=(*asked.scores, *failed)), TokenPrice(2.0, 10.0)
+    assert price_calls("remote:x", half, 1.0, price) == price_calls("remote:x", asked, 1.0, price)
+    whole, part = (summarise("remote:x", run, "exact_match", 1.0, 0, price) for run in (asked, half))
+    assert part.input_tokens_per_call == whole.input_tokens_per_call
+    assert part.output_tokens_per_call == whole.output_tokens_per_call
+    saved = saved_per_call({**CALLS, "few-shot": half}, "few-shot", 1.0, {})
+    assert saved is not None
+    assert saved.input_tokens == 80
+    assert price_calls("remote:x", replace(asked, scores=failed), 1.0, price) is None
+
+
 def test_what_calls_cost_is_not_known_without_prices_or_counts_of_tokens() -> None:
     assert price_calls("remote:x", CALLS["few-shot"], 3600.0, None) is None
     uncounted = tuple(replace(s, input_tokens=0, output_tokens=0) for s in CALLS["few-shot"].scores)

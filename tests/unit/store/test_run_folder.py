@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tunewise.approaches.names import is_remote
 from tunewise.errors import RunFolderError
 from tunewise.store.run_folder import RunFolder, is_finished
 
@@ -23,14 +24,24 @@ def test_a_finished_stage_is_read_back_and_not_computed_again(tmp_path: Path) ->
     assert (again.value, again.resumed, again.seconds) == ({"loss": 0.5}, True, first.seconds)
 
 
-def test_a_stage_may_be_named_after_a_model_of_any_name(tmp_path: Path) -> None:
-    stage = "test-remote:org/model.v2"
+@pytest.mark.parametrize("model", ["org/model.v2", 128 * "/", 128 * "#", "../.."])
+def test_a_stage_may_be_named_after_a_model_of_any_name(tmp_path: Path, model: str) -> None:
+    stage = f"choose-prompts-remote:{model}"
+    assert is_remote(f"remote:{model}")
     assert not is_finished(tmp_path / "run", stage)
     with RunFolder(tmp_path / "run", IDENTITY) as folder:
         folder.stage(stage, lambda: 1)
         assert folder.stage(stage, fail).resumed
         assert list(folder.timings()) == [stage]
     assert is_finished(tmp_path / "run", stage)
+
+
+def test_a_result_that_is_not_worth_keeping_is_computed_again(tmp_path: Path) -> None:
+    with RunFolder(tmp_path, IDENTITY) as folder:
+        assert folder.stage("test", lambda: 1, keeps=lambda value: value > 1).value == 1
+        assert not is_finished(tmp_path, "test")
+        assert folder.stage("test", lambda: 2, keeps=lambda value: value > 1).value == 2
+        assert folder.stage("test", fail).value == 2
 
 
 def test_a_stage_that_was_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
