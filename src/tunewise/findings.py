@@ -16,40 +16,24 @@ from tunewise.approaches.rag import Rag
 from tunewise.approaches.rivals import build
 from tunewise.approaches.shown import Shown
 from tunewise.arms import num_passages
-from tunewise.data.dataset import Dataset
 from tunewise.data.split import Split
 from tunewise.decide.measurements import Disagreement, FactOrSkill, Findings, Retrieval
 from tunewise.evaluate.fact_or_skill import MIN_EXAMPLES, gap_closed, measure_prompt_coverage, near_miss
-from tunewise.evaluate.judge import Judgement
 from tunewise.evaluate.metrics.scoring import KNOWING, Scoring
 from tunewise.evaluate.runner import ScoredRun, run_floor, value_of
 from tunewise.evaluate.selection import PromptChoice
+from tunewise.evidence import Evidence
 from tunewise.progress import Progress
-from tunewise.publish import TrainedModel
-from tunewise.records import Consistency, Estimate, Example
+from tunewise.records import Estimate, Example
 from tunewise.retrieval.hits import measure_hits
 from tunewise.retrieval.retriever import retrieve_examples
-from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings
-from tunewise.time_plan import TimePlan
 
 
-def gather_findings(
-    spec: RunSpec,
-    dataset: Dataset,
-    split: Split,
-    shown: Shown,
-    choice: PromptChoice,
-    plan: TimePlan,
-    trained: Sequence[TrainedModel],
-    runs: Mapping[str, ScoredRun],
-    consistency: Mapping[str, Consistency],
-    judgements: tuple[Judgement, ...],
-    scoring: Scoring,
-    settings: Settings,
-    progress: Progress,
-) -> Findings:
+def gather_findings(found: Evidence, settings: Settings, progress: Progress) -> Findings:
     """All that can be told without asking a model anything more."""
+    spec, dataset, split, shown = found.spec, found.dataset, found.split, found.shown
+    choice, runs, scoring = found.choice, found.runs, found.decoding.scoring
     metric = scoring.primary
     floors = tuple(floor.name for floor in all_floors() if floor.name in runs)
     return Findings(
@@ -67,15 +51,15 @@ def gather_findings(
             for name in spec.remotes
             if (price := settings.token_price(remote_model(name))) is not None
         },
-        arms=tuple(model.as_arm() for model in trained if model.name in TRAINED),
+        arms=tuple(model.as_arm() for model in found.trained if model.name in TRAINED),
         fact_or_skill=tell_facts(split, runs, floors, metric, spec.seed),
         retrieval=measure_retrieval(split, shown, choice, progress),
         disagreement=Disagreement(dataset.repeated.disagreement, dataset.repeated.inputs),
         neighbours_gain=measure_neighbours(split, shown, scoring, settings.cache / "vectors"),
-        consistency=dict(consistency),
+        consistency=dict(found.consistency),
         calls_per_month=spec.calls_per_month,
-        left_out=tuple(plan.say_what_is_left_out()),
-        judgements=judgements,
+        left_out=tuple(found.plan.say_what_is_left_out()),
+        judgements=found.judgements,
     )
 
 

@@ -10,43 +10,32 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack, closing
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from tunewise import publish, remote_rivals
-from tunewise.approaches.base import Approach
-from tunewise.approaches.floors import all_floors
 from tunewise.approaches.names import CONTROLS, TRAINED
 from tunewise.approaches.prompted import common_instruction
-from tunewise.approaches.rivals import build, list_setups
 from tunewise.approaches.shown import gather
 from tunewise.approaches.wordings import list_wordings
-from tunewise.arms import Arm, certify_arm, list_arms, train_arm
 from tunewise.data.dataset import read_dataset
 from tunewise.data.split import split_examples
 from tunewise.decide.compare import compare
-from tunewise.decide.criteria import fail_too_often
 from tunewise.decide.verdict import decide
-from tunewise.engines import open_engine, open_tuned
-from tunewise.engines.base import Engine
+from tunewise.engines import open_engine
 from tunewise.errors import SpecError
-from tunewise.evaluate.consistency import describe as describe_consistency
-from tunewise.evaluate.consistency import measure_consistency
 from tunewise.evaluate.metrics.scoring import choose_scoring
-from tunewise.evaluate.parity import describe
-from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
-from tunewise.evaluate.selection import PromptChoice, choose_prompts
+from tunewise.evaluate.runner import choose_decoding
+from tunewise.evidence import Evidence
 from tunewise.findings import gather_findings
-from tunewise.judging import find_judge, judge_trained
+from tunewise.judging import find_judge
 from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
-from tunewise.records import Consistency, ParityCertificate, Verdict
+from tunewise.records import Verdict
 from tunewise.run_spec import RunSpec
 from tunewise.settings import HOURLY_PRICE, ORGANIZATION, Settings, get_settings
+from tunewise.stages import Stages
 from tunewise.store.registry import Registry
-from tunewise.time_plan import PLANNED_SHARE, STEADINESS, TimePlan, plan_time
-from tunewise.train.fine_tune import TrainingSummary, remove_checkpoints
+from tunewise.time_plan import PLANNED_SHARE
 from tunewise.train.rows import check_rows
 
 
@@ -90,140 +79,22 @@ def run(
         engine = opened.enter_context(closing(open_engine(base, name=spec.engine, settings=settings)))
         decoding = choose_decoding(engine, scoring, split.train)
 
-        def test(name: str, ask: Any) -> ScoredRun:
-            result = folder.stage(
-                f"test-{name}", lambda: ask(split.test.read(f"test {name}")).to_json(), keeps=_tells_enough
-            )
-            scored = ScoredRun.from_json(result.value)
-            progress.say(f"  {name}: {scoring.primary} {scored.score(scoring.primary):.1%}")
-            if not _tells_enough(result.value):
-                progress.say(
-                    f"  {len(scored.failed)} of {len(scored.scores)} calls of {name} failed, so the same "
-                    f"command will ask it anew; the first failed as {scored.failed[0].answer}"
-                )
-            return scored
-
         shown = gather(
             spec.approaches, split.train, spec.docs, spec.reading.encoding, engine, decoding.max_tokens,
             spec.seed, settings.cache / "vectors", progress,
         )  # fmt: skip
-        plan = TimePlan()
+        found = Evidence(spec, dataset, split, base, base_sha256, decoding, shown)
+        stages = Stages(found, engine, folder, wordings, instruction, settings, progress)
         if spec.max_minutes is not None:
-            planned_setups = list_setups(spec.approaches, wordings)
-            planned_arms = list_arms(spec, split, shown, PromptChoice(), engine, out, progress)
-            seconds_left = PLANNED_SHARE * 60 * spec.max_minutes - (time.monotonic() - started)
-            plan = TimePlan.from_json(folder.stage("plan-time", lambda: plan_time(
-                seconds_left, planned_setups, planned_arms, shown, split, base, instruction, engine, decoding,
-                settings, progress,
-            ).to_json()).value)  # fmt: skip
-            progress.say(plan.describe(spec.max_minutes))
-            spec = plan.drop_from(spec)
-
-        runs: dict[str, ScoredRun] = {}
-        floors = [floor for floor in all_floors() if floor.name in spec.approaches]
-        for floor in floors:
-            floor.prepare(split.train)
-            runs[floor.name] = test(floor.name, lambda examples, f=floor: run_floor(f, examples, scoring))
-
-        setups = list_setups(spec.approaches, wordings)
-        choice = PromptChoice.from_json(folder.stage("choose-prompts", lambda: choose_prompts(
-            setups, shown, split.validation, engine, decoding, scoring.primary, progress
-        ).to_json()).value)  # fmt: skip
-        progress.say(choice.describe())
-        for setup in choice.setups.values():
-            rival = build(setup, shown)
-            runs[rival.name] = test(
-                rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
-            )
-
-        consistency: dict[str, Consistency] = {}
-
-        def ask_again(approach: Approach, asked: Engine) -> None:
-            def measure() -> dict[str, Any] | None:
-                seen = measure_consistency(approach, split.validation, asked, decoding, spec.seed, progress)
-                return None if seen is None else asdict(seen)
-
-            if STEADINESS in plan.dropped:
-                return
-            kept = folder.stage(f"steadiness-{approach.name}", measure).value
-            if kept is not None:
-                consistency[approach.name] = Consistency(**kept)
-                progress.say(describe_consistency(approach.name, consistency[approach.name]))
-
-        if choice.best is not None:  # Not of remote rivals, as that would be 200 calls more of them.
-            ask_again(build(choice.setups[choice.best], shown), engine)
-
-        def test_remote(name: str) -> PromptChoice:
-            with closing(remote_rivals.open_remote(name, spec, settings)) as remote:
-                own = PromptChoice.from_json(folder.stage(f"choose-prompts-{name}", lambda: (
-                    remote_rivals.choose_remote_prompts(
-                        name, wordings, shown, split.validation, remote, decoding, scoring.primary, progress
-                    ).to_json()
-                )).value)  # fmt: skip
-                progress.say(own.describe())
-                rival = build(own.setups[name], shown)
-                runs[name] = test(
-                    name,
-                    lambda examples: remote_rivals.ask_remote(rival, examples, remote, decoding, progress),
-                )
-            return own
-
-        for name in spec.remotes:
-            choice = choice.joined(test_remote(name))
-
-        def train_and_test(arm: Arm) -> publish.TrainedModel:
-            def train() -> dict[str, Any]:
-                engine.rest()  # Training takes the whole machine.
-                return asdict(train_arm(arm, base, spec.data, instruction, settings, progress))
-
-            training = TrainingSummary(**folder.stage(f"train-{arm.name}", train).value)
-            remove_checkpoints(arm.folder)
-            record = publish.register_candidate(base, spec, out, arm.folder, training, settings, registry)
-            with open_tuned(engine, record, spec.engine, settings) as tuned_engine:
-                parity = ParityCertificate(**folder.stage(f"parity-{arm.name}", lambda: asdict(
-                    certify_arm(arm, record.id, tuned_engine)
-                )).value)  # fmt: skip
-                progress.say(describe(parity))
-                tuned = arm.ask(record.id)
-                runs[arm.name] = test(
-                    arm.name, lambda examples: run_approach(tuned, examples, tuned_engine, decoding, progress)
-                )
-                if arm.name in TRAINED:
-                    ask_again(tuned, tuned_engine)
-            return publish.TrainedModel(arm.name, record, training, parity)
-
-        arms = list_arms(spec, split, shown, choice, engine, out, progress)
-        trained = tuple(train_and_test(plan.shorten(arm)) for arm in arms)
-        judgements = judge_trained(
-            judge, [arm.name for arm in arms], choice.best, runs, split.test, spec, base, engine, folder,
-            settings, progress,
-        )  # fmt: skip
-        if not runs:
+            stages.plan_time(PLANNED_SHARE * 60 * spec.max_minutes - (time.monotonic() - started))
+        stages.test_floors()
+        stages.test_prompts()
+        stages.test_remote_rivals()
+        stages.train_and_test(registry)
+        stages.ask_judge(judge)
+        if not found.runs:
             raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
-        findings = gather_findings(
-            spec,
-            dataset,
-            split,
-            shown,
-            choice,
-            plan,
-            trained,
-            runs,
-            consistency,
-            judgements,
-            scoring,
-            settings,
-            progress,
-        )
-        verdict = decide(compare(runs, findings), forced=spec.force)
-        evidence = publish.Evidence(
-            spec, dataset, split, base, base_sha256, decoding, plan, choice, trained, runs, findings
-        )
-        publish.publish(folder, evidence, verdict, settings, registry)
+        findings = gather_findings(found, settings, progress)
+        verdict = decide(compare(found.runs, findings), forced=spec.force)
+        publish.publish(folder, found, findings, verdict, settings, registry)
     return verdict
-
-
-def _tells_enough(kept: dict[str, Any]) -> bool:
-    """Whether so few calls of a test failed that its answers are worth keeping."""
-    run = ScoredRun.from_json(kept)
-    return not fail_too_often(len(run.failed), len(run.scores))

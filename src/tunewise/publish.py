@@ -13,60 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from tunewise.data.dataset import Dataset, sha256_of_data
-from tunewise.data.split import Split, TrainingSplit
+from tunewise.data.split import TrainingSplit
 from tunewise.decide.compare import saved_per_call
 from tunewise.decide.guards import NOT_PARITY
-from tunewise.decide.measurements import Findings, TrainedArm
+from tunewise.decide.measurements import Findings
 from tunewise.errors import TunewiseError
 from tunewise.evaluate.parity import describe
-from tunewise.evaluate.runner import Decoding, ScoredRun
-from tunewise.evaluate.selection import PromptChoice
+from tunewise.evaluate.runner import ScoredRun
+from tunewise.evidence import Evidence, TrainedModel
 from tunewise.models.base import BaseModel, sha256_of_base
 from tunewise.models.ids import tuned_model_id
 from tunewise.records import TRAINS, Example, ModelRecord, ParityCertificate, RunRecord, Verdict
 from tunewise.report.html import render_report
 from tunewise.report.model_card import render_model_card
-from tunewise.run_spec import RunSpec, TuneSpec
+from tunewise.run_spec import TuneSpec
 from tunewise.settings import Settings
 from tunewise.store.files import write_json, write_jsonl, write_text
 from tunewise.store.registry import Registry
 from tunewise.store.run_folder import MANIFEST_FILE, SCORES_FILE, RunFolder
-from tunewise.time_plan import TimePlan
 from tunewise.train.fine_tune import MODEL_FOLDER, TrainingSummary
 
 _RECORDED_VERSIONS = ("tunewise", "torch", "transformers", "tokenizers", "safetensors", "numpy", "scipy")
-
-
-@dataclass(frozen=True, slots=True)
-class TrainedModel:
-    """One of the models that a run trained."""
-
-    name: str
-    """Of the approach."""
-    record: ModelRecord
-    training: TrainingSummary
-    parity: ParityCertificate
-
-    def as_arm(self) -> TrainedArm:
-        """What a verdict looks at."""
-        return TrainedArm(self.name, self.record.id, self.training.seconds, self.parity)
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Everything that a run found out on the way to its verdict."""
-
-    spec: RunSpec
-    dataset: Dataset
-    split: Split
-    base: BaseModel
-    base_sha256: str
-    decoding: Decoding
-    plan: TimePlan
-    choice: PromptChoice
-    trained: tuple[TrainedModel, ...]
-    runs: Mapping[str, ScoredRun]
-    findings: Findings
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +123,14 @@ def register_candidate(
 def publish(
     folder: RunFolder,
     evidence: Evidence,
+    findings: Findings,
     verdict: Verdict,
     settings: Settings,
     registry: Registry,
 ) -> None:
     """Write the models' files and the run's, `verdict.json` last, and tell the registry how it ended."""
     test = evidence.split.test.read("report")
-    manifest = build_manifest(evidence, folder, settings)
+    manifest = build_manifest(evidence, findings, folder, settings)
     for model in evidence.trained:
         record, own = judge(model.record, verdict), manifest | _trained(model)
         write_json(Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **own})
@@ -248,12 +216,12 @@ def publish_training(
     return record
 
 
-def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) -> dict[str, Any]:
+def build_manifest(
+    evidence: Evidence, findings: Findings, folder: RunFolder, settings: Settings
+) -> dict[str, Any]:
     """What it would take to do the run again, and what it took to do it."""
     split = evidence.split
-    saved = saved_per_call(
-        evidence.runs, evidence.choice.best, settings.hourly_price, evidence.findings.token_prices
-    )
+    saved = saved_per_call(evidence.runs, evidence.choice.best, settings.hourly_price, findings.token_prices)
     manifest = _origin(evidence, folder, settings)
     manifest["split"] |= {
         "test": len(split.test),
@@ -268,7 +236,7 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
         "saved_per_call": asdict(saved) if saved else None,
         "test_reads": folder.test_reads(),
         # With scores.jsonl, all that `tunewise decide` needs.
-        "findings": asdict(evidence.findings),
+        "findings": asdict(findings),
         "models": {model.name: model.record.id for model in evidence.trained},
         "test_seconds": {name: run.seconds for name, run in evidence.runs.items()},
     }

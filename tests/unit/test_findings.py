@@ -23,14 +23,15 @@ from tunewise.decide.compare import compare
 from tunewise.decide.measurements import Findings, TrainedArm
 from tunewise.decide.verdict import decide
 from tunewise.evaluate.metrics.scoring import choose_scoring
-from tunewise.evaluate.runner import ScoredRun, run_floor
+from tunewise.evaluate.runner import Decoding, ScoredRun, run_floor
 from tunewise.evaluate.selection import PromptChoice
+from tunewise.evidence import Evidence
 from tunewise.findings import gather_findings, tell_facts
+from tunewise.models.base import BaseModel
 from tunewise.records import Consistency, Example, Message, Verdict
 from tunewise.retrieval.retriever import retrieve_passages
 from tunewise.run_spec import RunSpec
 from tunewise.settings import get_settings
-from tunewise.time_plan import TimePlan
 
 DICE = random.Random(0)
 NAMES = ["".join(DICE.choices("abcdefghiklmnoprstuvwy", k=8)) for _ in range(200)]
@@ -156,12 +157,13 @@ def find(
     floor.prepare(split.train)
     asked = [floor, Says(setup.rival, "eat it"), Says(FINE_TUNED, "use it")]
     runs = {approach.name: run_floor(approach, test, scoring) for approach in asked}
-    findings = gather_findings(
-        RunSpec(data=data), dataset, split,
-        Shown("toy", split.train, 0, **{"fits": lambda *_: True, **(shown or {})}),
-        PromptChoice({setup.rival: setup}, {setup.label: 0.5}, 0), TimePlan(), (), runs, consistency or {},
-        (), scoring, settings, told,
+    found = Evidence(
+        RunSpec(data=data), dataset, split, BaseModel("toy", "toy", data), "",
+        Decoding(scoring, 9), Shown("toy", split.train, 0, **{"fits": lambda *_: True, **(shown or {})}),
+        choice=PromptChoice({setup.rival: setup}, {setup.label: 0.5}, 0), runs=runs,
+        consistency=consistency or {},
     )  # fmt: skip
+    findings = gather_findings(found, settings, told)
     arm = TrainedArm(FINE_TUNED, None, 1.0)
     return findings, decide(compare(runs, replace(findings, arms=(arm,)))), told.lines
 
