@@ -59,7 +59,6 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
             "rows": ("Rows", count),
             "examples": ("Usable examples", count),
             "duplicates_removed": ("Duplicates removed", count),
-            "sha256": ("SHA-256", plain),
         },
     ),
     (
@@ -74,10 +73,9 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
                 "Smallest gain this test can see",
                 lambda value: f"{points(value).lstrip('+')} points" if is_number(value) else plain(value),
             ),
-            "seal": ("Seal of the test set", plain),
         },
     ),
-    ("base", "The base model", {"id": ("Model", plain), "sha256": ("SHA-256 of its weights", plain)}),
+    ("base", "The base model", {"id": ("Model", plain)}),
     (
         "training",
         "The training",
@@ -107,37 +105,29 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
         },
     ),
     ("spec", "Settings", {"seed": ("Seed", str), "engine": ("Engine", str)}),
-    ("versions", "Versions", {}),
 )
-_DRAWN = {("training", "curve")}
-_CODE_KEYS = {"sha256", "seal", "path", "id"}
+_TOLD_ELSEWHERE = {"curve", "sha256", "seal", "given", "leaked_lines", "dropped_lines", "weights_sha256"}
+"""Keys that have a better place on the page: a drawing, a sentence, the list of hashes."""
+_CODE_KEYS = {"path", "id"}
 
 
 def list_facts(manifest: Mapping[str, Any]) -> tuple[Facts, ...]:
     """Everything the manifest says on how the test was made, section by section."""
     sections = (
-        Facts(heading, tuple(_rows(section, look_up(manifest, section), known)))
+        Facts(heading, tuple(_rows(look_up(manifest, section), known)))
         for section, heading, known in _SECTIONS
     )
     return tuple(section for section in sections if section.rows)
 
 
-def _rows(section: str, values: Any, known: Mapping[str, tuple[str, _Writer]]) -> Iterator[Fact]:
+def _rows(values: Any, known: Mapping[str, tuple[str, _Writer]]) -> Iterator[Fact]:
     if not isinstance(values, Mapping):
         return
     for key in (*(key for key in known if key in values), *(key for key in values if key not in known)):
-        if (section, key) in _DRAWN or values[key] is None:
+        if key in _TOLD_ELSEWHERE or values[key] is None:
             continue
-        # Packages go by their own names, down to the case.
-        name, write = known.get(key, (str(key) if section == "versions" else title(str(key)), plain))
+        name, write = known.get(key, (title(str(key)), plain))
         yield Fact(shorten(name, 80), shorten(write(values[key]), _VALUE_LIMIT), str(key) in _CODE_KEYS)
-
-
-def seed(manifest: Mapping[str, Any]) -> str | None:
-    """The seed of the run, wherever the manifest keeps it."""
-    places = (("seed",), ("spec", "seed"), ("split", "seed"))
-    found = next((value for place in places if (value := look_up(manifest, *place)) is not None), None)
-    return None if found is None else shorten(str(found), 40)
 
 
 def list_test_reads(manifest: Mapping[str, Any]) -> tuple[Fact, ...]:
