@@ -20,7 +20,7 @@ from tunewise.evaluate.runner import ScoredRun, value_of
 from tunewise.evaluate.selection import PromptChoice
 from tunewise.publish import TrainedModel
 from tunewise.records import Estimate
-from tunewise.retrieval.hits import measure_hits
+from tunewise.retrieval.hits import held_shares, measure_hits
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings
 from tunewise.time_plan import TimePlan
@@ -65,6 +65,16 @@ def measure_retrieval(split: Split, shown: Shown, choice: PromptChoice) -> Retri
         return None
     hits = measure_hits(shown.passages, split.validation, num_passages(choice), shown.seed)
     return Retrieval(hits.hit, hits.random_hit) if hits is not None and hits.is_telling else None
+
+
+def look_into_passages(split: Split, shown: Shown, choice: PromptChoice) -> dict[str, float]:
+    """By test example, how much of its answer stands in the passages found for it: for the report alone.
+
+    Empty where no documents were given.
+    """
+    if shown.passages is None:
+        return {}
+    return held_shares(shown.passages, split.test.read("passages found"), num_passages(choice))
 
 
 def tell_facts(

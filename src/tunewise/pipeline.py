@@ -32,7 +32,7 @@ from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
 from tunewise.evaluate.selection import PromptChoice, choose_prompts
-from tunewise.findings import gather_findings
+from tunewise.findings import gather_findings, look_into_passages
 from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
 from tunewise.records import ParityCertificate, Verdict
@@ -143,7 +143,8 @@ def run(
         )
         verdict = decide(compare(runs, findings), forced=spec.force)
         evidence = publish.Evidence(
-            spec, dataset, split, base, base_sha256, decoding, plan, choice, trained, runs, findings
-        )
+            spec, dataset, split, base, base_sha256, decoding, plan, choice, trained, runs, findings,
+            look_into_passages(split, shown, choice),
+        )  # fmt: skip
         publish.publish(folder, evidence, verdict, settings, registry)
     return verdict

@@ -67,6 +67,8 @@ class Evidence:
     trained: tuple[TrainedModel, ...]
     runs: Mapping[str, ScoredRun]
     findings: Findings
+    passages_hold: Mapping[str, float]
+    """By test example: the share of its answer that stands in the passages found for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,6 +265,7 @@ def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) ->
         "metrics": list(evidence.decoding.scoring.metrics),
         "time_plan": evidence.plan.to_json(),
         "prompting": asdict(evidence.choice),
+        "passages_hold": dict(evidence.passages_hold),
         "saved_per_call": asdict(saved) if saved else None,
         "test_reads": folder.test_reads(),
         # With scores.jsonl, all that `tunewise decide` needs.

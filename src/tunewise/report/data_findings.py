@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from tunewise.decide.measurements import MIN_DUPLICATE_GROUPS
 from tunewise.report.facts import look_up
 from tunewise.report.wording import count, is_number, percent
 
@@ -23,25 +22,21 @@ def _find(manifest: Mapping[str, Any]) -> Iterator[str]:
         verb = "was" if duplicates == 1 else "were"
         yield f"{count(duplicates, 'exact duplicate')} {verb} removed, so that none counts twice."
     if leaked := _lines(manifest, "data", "leaked_lines"):
-        yield f"{_rows(leaked)} left out: a file set aside for choosing or testing has their input, too."
+        yield f"{_rows(leaked)} left out: files set aside for choosing or testing have their inputs."
     if dropped := _lines(manifest, "training", "dropped_lines"):
         yield f"{_rows(dropped)} left out of training, as the model cannot be trained on such."
     share, repeated = (
         look_up(manifest, "findings", "disagreement", key) for key in ("share", "duplicate_groups")
     )
-    if is_number(share) and is_number(repeated) and repeated > 0 and (share > 0 or _is_told(repeated)):
-        unsure = "" if _is_told(repeated) else f" Fewer than {MIN_DUPLICATE_GROUPS} tell little."
+    if is_number(share) and is_number(repeated) and share > 0:
+        verb = "occurs" if repeated == 1 else "occur"
         yield (
-            f"{count(repeated, 'input')} {'occurs' if repeated == 1 else 'occur'} more than once; of two such "
-            f"rows the answers differ {percent(share)} of the time.{unsure}"
+            f"{count(repeated, 'input')} {verb} more than once; of two such rows the answers differ "
+            f"{percent(share)} of the time."
         )
     mismatch = look_up(manifest, "findings", "fact_or_skill", "mismatch")
     if is_number(mismatch):
         yield f"{percent(mismatch)} of the answers fit another row's prompt much better than their own."
-
-
-def _is_told(repeated: float) -> bool:
-    return repeated >= MIN_DUPLICATE_GROUPS
 
 
 def _lines(manifest: Mapping[str, Any], *path: str) -> Sequence[int]:
