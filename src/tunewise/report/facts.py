@@ -70,7 +70,7 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
             "test": ("Sealed for the test", count),
             "groups": ("Independent groups", count),
             "detectable_difference": (
-                "Smallest gain this test can see",
+                "Smallest gain it was planned to see",
                 lambda value: f"{points(value).lstrip('+')} points" if is_number(value) else plain(value),
             ),
         },
@@ -106,8 +106,10 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
     ),
     ("spec", "Settings", {"seed": ("Seed", str), "engine": ("Engine", str)}),
 )
-_TOLD_ELSEWHERE = {"curve", "sha256", "seal", "given", "leaked_lines", "dropped_lines", "weights_sha256"}
-"""Keys that have a better place on the page: a drawing, a sentence, the list of hashes."""
+_NOT_LISTED = {
+    "curve", "sha256", "seal", "given", "leaked_lines", "dropped_lines", "weights_sha256", "estimate",
+}  # fmt: skip
+"""Keys that have a better place on the page, or matter to readers of the manifest alone."""
 _CODE_KEYS = {"path", "id"}
 
 
@@ -120,14 +122,17 @@ def list_facts(manifest: Mapping[str, Any]) -> tuple[Facts, ...]:
     return tuple(section for section in sections if section.rows)
 
 
-def _rows(values: Any, known: Mapping[str, tuple[str, _Writer]]) -> Iterator[Fact]:
+def _rows(values: Any, known: Mapping[str, tuple[str, _Writer]], prefix: str = "") -> Iterator[Fact]:
     if not isinstance(values, Mapping):
         return
     for key in (*(key for key in known if key in values), *(key for key in values if key not in known)):
-        if key in _TOLD_ELSEWHERE or values[key] is None:
+        if key in _NOT_LISTED or values[key] is None:
             continue
-        name, write = known.get(key, (title(str(key)), plain))
-        yield Fact(shorten(name, 80), shorten(write(values[key]), _VALUE_LIMIT), str(key) in _CODE_KEYS)
+        name, write = known.get(key, (f"{prefix}{title(str(key))}", plain))
+        if isinstance(values[key], Mapping):
+            yield from _rows(values[key], {}, f"{name} · ")
+        else:
+            yield Fact(shorten(name, 80), shorten(write(values[key]), _VALUE_LIMIT), str(key) in _CODE_KEYS)
 
 
 def list_test_reads(manifest: Mapping[str, Any]) -> tuple[Fact, ...]:
@@ -160,8 +165,23 @@ def list_stages(manifest: Mapping[str, Any], currency: str) -> tuple[Stage, ...]
         cost = money(seconds / 3600 * price, currency) if is_number(price) else money(None, currency)
         return Stage(name, duration(seconds), cost, seconds / total if total > 0 else 0.0)
 
-    stages = [stage(shorten(title(name), 60), seconds) for name, seconds in spent.items()]
+    stages = [stage(shorten(_stage_title(name), 60), seconds) for name, seconds in spent.items()]
     return (*stages, stage("Together", total))
+
+
+_STAGES = {
+    "choose-prompts-": "Choosing prompts for ",
+    "choose-prompts": "Choosing prompts",
+    "plan-time": "Planning the time",
+    "test-": "Testing ",
+    "train-": "Training ",
+    "parity-": "Comparing with what was trained: ",
+}
+
+
+def _stage_title(name: str) -> str:
+    begun = next((prefix for prefix in _STAGES if name.startswith(prefix)), None)
+    return title(name) if begun is None else f"{_STAGES[begun]}{name.removeprefix(begun)}"
 
 
 def describe_price(manifest: Mapping[str, Any], currency: str) -> str | None:

@@ -67,4 +67,4 @@ def read_prompt_search(value: Any) -> PromptSearch | None:
         )
         for setup in choice.setups.values()
     )
-    return PromptSearch(choice.calls, setups, prompts) if setups else None
+    return PromptSearch(choice.calls, setups, prompts) if setups and prompts else None

@@ -176,7 +176,8 @@ class _Writer:
         rest = dict(evidence)
         ends = [rest.get(key) for key in ("gain", "low", "high")]
         if all(map(is_number, ends)):
-            yield f"{prefix}Gain", gain(*ends)
+            low_end = " (lower end over all rivals)" if "against" in rest else ""
+            yield f"{prefix}Gain{low_end}", gain(*ends)
             rest = {key: value for key, value in rest.items() if key not in ("gain", "low", "high")}
         for key, value in rest.items():
             name = f"{prefix}{key if self._is_approach(key) else _TITLES.get(key, title(str(key)))}"

@@ -30,7 +30,7 @@ def test_numbers_are_written_as_what_they_are() -> None:
         "hourly_price": 0.1, "test_examples": 39,
     }  # fmt: skip
     assert {fact.name: fact.value for fact in opened("any", evidence).evidence} == {
-        "Gain": "+43.6 points (+28.9 to +59.5)",
+        "Gain (lower end over all rivals)": "+43.6 points (+28.9 to +59.5)",
         "p (two-sided)": "0.0002",
         "Gain over few-shot": "+43.6 points (+28.9 to +59.5)",
         "few-shot": "33.0%",

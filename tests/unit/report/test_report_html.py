@@ -49,7 +49,7 @@ def test_a_win_shows_the_sentence_its_label_and_the_numbers_it_was_given() -> No
         "scoring few-shot 2026-09-21 14:16:50 UTC",
         "scoring fine-tuned noon",
         "Seed 1234567",
-        "Smallest gain this test can see 8.3 points",
+        "Smallest gain it was planned to see 8.3 points",
         "tunewise run prices.jsonl --seed 1234567",
     ):
         assert words in text
@@ -335,6 +335,8 @@ def test_what_the_manifest_holds_is_listed_and_what_it_lacks_is_not() -> None:
     assert sections["The base model"] == {"Model": "smollm2-135m-instruct"}
     assert sections["Settings"] == {"Seed": "1234567", "Learning rate": "0.001", "Modules": "q_proj, v_proj"}
     assert "Curve" not in sections["The training"]
+    nested = {"spec": {"training": {"rank": 16, "start": None}}}
+    assert [(row.name, row.value) for row in list_facts(nested)[0].rows] == [("Training · Rank", "16")]
     assert list_facts({"data": {"rows": 5, "sha256": None}})[0].rows[0].value == "5"
     assert list_facts({}) == ()
     assert list_test_reads({"test_reads": "never"}) == ()

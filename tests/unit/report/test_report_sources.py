@@ -37,7 +37,9 @@ def test_every_prompt_that_was_tried_is_listed_and_those_that_were_tested_are_ma
     assert "zero-shot none: the input alone" in text
 
 
-@pytest.mark.parametrize("value", [None, [], {}, {"scores": "none"}, asdict(PromptChoice({}, {}, 0))])
+@pytest.mark.parametrize(
+    "value", [None, [], {}, {"scores": "none"}, {"scores": {"few-shot": 0.4}}, asdict(PromptChoice())]
+)
 def test_no_search_has_no_section(value: object) -> None:
     assert read_prompt_search(value) is None
     assert (
