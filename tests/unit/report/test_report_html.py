@@ -38,6 +38,7 @@ def test_a_win_shows_the_sentence_its_label_and_the_numbers_it_was_given() -> No
     for words in (
         "Fine-tune: 92% right, the best prompt 23%.",
         "Tuned model 92.0% against 23.0% for the best prompt, few-shot",
+        "Next: Use the tuned model.",
         "Gain from training +69.0 points 95% interval +62.1 to +75.1",
         "Test examples 233",
         "Cost of training £0.01 at an assumed price",
