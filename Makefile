@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: help demo test test-full test-vllm lint format bench-train bench-serve bench-instructions bench-estimates \
-	bench-grid bench-duplicates bench-checks bench-check-scale bench-retrieval bench-facts clean
+	bench-grid verdicts bench-duplicates bench-checks bench-check-scale bench-retrieval bench-facts clean
 
 help: ## Say what there is.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -18,6 +18,7 @@ test: $(VENV)/dev ## What CI runs.
 
 test-full: $(VENV)/dev ## With the long rounds.
 	$(BIN)/python -m pytest -m "not cuda and not mps and not vllm"
+	$(MAKE) verdicts
 
 test-vllm: $(VENV)/dev $(VENV)-vllm/installed ## The vLLM engine against a real server, on the CPU.
 	TUNEWISE_VLLM=$(VENV)-vllm/bin/vllm $(BIN)/python -m pytest -m vllm
@@ -61,6 +62,9 @@ bench-retrieval: $(VENV)/bench ## Whether passages with the answers are found; D
 
 bench-facts: $(VENV)/bench ## Whether answers can be told from their prompts; DATA="FILES" names the data.
 	$(BIN)/python benchmarks/fact_or_skill.py $(DATA)
+
+verdicts: $(VENV)/bench ## Runs whose verdict is known beforehand, about 10 minutes each; CASES="prices tweets" names some.
+	$(BIN)/python benchmarks/verdicts.py $(CASES)
 
 clean: ## Remove .venv and caches; runs stay.
 	rm -rf $(VENV) $(VENV)-vllm .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

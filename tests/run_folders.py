@@ -7,11 +7,13 @@ from pathlib import Path
 
 from measured_runs import PARITY
 from tunewise.decide.compare import compare
-from tunewise.decide.measurements import Consistency, Disagreement, FactOrSkill, Findings, TrainedArm
+from tunewise.decide.measurements import Disagreement, FactOrSkill, Findings, TrainedArm
 from tunewise.decide.verdict import decide
+from tunewise.evaluate.judge import Judgement
 from tunewise.evaluate.runner import ScoredRun
+from tunewise.evaluate.stats import PairedGain
 from tunewise.publish import write_run_files
-from tunewise.records import Estimate, Score, Verdict
+from tunewise.records import Consistency, Estimate, Score, Verdict
 
 MODEL = "ft:toy:local:prices:4fj2x9"
 FINDINGS = Findings(
@@ -27,7 +29,21 @@ FINDINGS = Findings(
     arms=(TrainedArm("fine-tuned", MODEL, 123.456, PARITY),),
     fact_or_skill=FactOrSkill(0.86, 0.05, 0.7, 300, Estimate(0.9, 0.8, 1.0), None),
     disagreement=Disagreement(0.01, 25),
-    consistency={"few-shot": Consistency(0.7, 0.2, 0.9)},
+    consistency={"few-shot": Consistency(0.7, 0.2, 0.9, 0.6, 20, 1.0)},
+    judgements=(
+        Judgement(
+            "embedded",
+            "fine-tuned",
+            "few-shot",
+            20,
+            70,
+            10,
+            60,
+            12,
+            0,
+            PairedGain(0.1, -0.01, 0.2, 0.03, 0.06, 0.3, 1.0),
+        ),
+    ),
 )
 RIGHT = {"majority": 5, "nearest-copy": 11, "few-shot": 70, "fine-tuned": 71}
 

@@ -76,9 +76,9 @@ def make_token_rows(number: int, seed: int = 0) -> list[TokenizedExample]:
     ]
 
 
-def save_base(folder: Path) -> Path:
+def save_base(folder: Path, *, context: int = 512) -> Path:
     """The toy model as a folder that `--base` takes."""
-    make_model().save_pretrained(folder)
+    make_model(context=context).save_pretrained(folder)
     make_tokenizer().save_pretrained(folder)
     return folder
 

@@ -90,7 +90,7 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
         scan = scan_examples(spec.data, spec.group_key, spec.reading)
         documents: tuple[str, ...] = ()
         if spec.docs:
-            read = read_documents(spec.docs)
+            read = read_documents(spec.docs, spec.reading.encoding)
             progress.say(read.describe())
             documents = read.texts
         data = CheckedData(

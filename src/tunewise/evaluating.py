@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tunewise.approaches.base import Approach
 from tunewise.approaches.names import FINE_TUNED
 from tunewise.approaches.prompted import Prompted, common_instruction, fine_tuned
-from tunewise.data.dataset import read_dataset, sha256_of_data
+from tunewise.data.dataset import Dataset, read_dataset, sha256_of_data
 from tunewise.data.duplicates import input_key
 from tunewise.data.reading import Reading
 from tunewise.data.sources import read_examples
 from tunewise.decide.compare import compare_pair, summarise
 from tunewise.engines import EngineName, open_engine, open_tuned
 from tunewise.engines.base import Engine
-from tunewise.errors import DataError, TunewiseError
+from tunewise.errors import DataError, SpecError, TunewiseError
+from tunewise.evaluate.judge import Judgement, check_judge
 from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach
 from tunewise.evaluate.stats import PairedGain
+from tunewise.judging import find_judge, judge_runs, open_judge
 from tunewise.models.base import find_base
 from tunewise.progress import Progress, SilentProgress
 from tunewise.records import ApproachResult, Example, ModelRecord
-from tunewise.settings import Settings, get_settings
+from tunewise.settings import HOURLY_PRICE, Settings, get_settings
 from tunewise.store.files import read_json
 
 
@@ -43,8 +45,15 @@ class EvaluationSpec(BaseModel):
     metric: str | None = None
     """The primary metric, by its name or as `module.py:function`, in place of the one that fits the data."""
     engine: EngineName = "local"
+    judge: str | None = None
+    """A model that compares the answers with the base's: a tuned model's `ft:` id, or a base as `--base`."""
     seed: int = Field(0, ge=0, le=2**31 - 1)
     """Of the resampling tests."""
+
+    @field_validator("judge")
+    @classmethod
+    def _judge_is_on_this_machine(cls, judge: str | None) -> str | None:
+        return judge and check_judge(judge)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +72,8 @@ class Evaluation:
     """What the model gains over the base, by approach; empty where the model is a base."""
     runs: dict[str, ScoredRun]
     """Every answer, by approach."""
+    judgement: Judgement | None = None
+    """How the model's answers fare beside its base's; None where nobody was asked to judge."""
 
     def to_json(self) -> dict[str, Any]:
         """What `--json` prints: all but the answers."""
@@ -83,19 +94,20 @@ def evaluate_model(
     """
     progress = progress or SilentProgress()
     settings = settings or get_settings()
+    settings.check(HOURLY_PRICE)
     dataset = read_dataset(spec.data, spec.group_key, reading=spec.reading)
     progress.say(dataset.describe())
     tuned = None if isinstance(model, str) else model
+    if tuned is None and spec.judge is not None:
+        raise SpecError(
+            f"{model} is a base: there is nothing to judge its answers against; evaluate a tuned model"
+        )
     trained_on = _inputs_of_training(tuned, progress) if tuned else set()
-    known = tuple(example.line for example in dataset.examples if input_key(example.prompt) in trained_on)
-    examples = [example for example in dataset.examples if input_key(example.prompt) not in trained_on]
-    if not examples:
-        raise DataError(spec.data, "every input of it stands in the file that the model was trained on")
-    if known:
-        progress.say(f"left out: {len(known)} examples whose inputs stand in the file it was trained on")
+    known, examples = _part_known(dataset, trained_on, spec.data, progress)
     scoring = choose_scoring(examples, spec.metric)
     progress.say(scoring.describe())
     base = find_base(tuned.base if tuned else str(model), settings)
+    judge = find_judge(spec.judge, settings)
     with ExitStack() as opened:
         engine = opened.enter_context(closing(open_engine(base, name=spec.engine, settings=settings)))
         decoding = choose_decoding(engine, scoring, examples)
@@ -105,35 +117,58 @@ def evaluate_model(
             progress.say(f"  {approach.name}: {scoring.primary} {run.score(scoring.primary):.1%}")
             return run
 
-        runs = {rival.name: ask(rival, engine) for rival in _base_alone(engine.base_id, examples)}
+        rivals = _base_alone(engine.base_id, examples)
+        runs = {rival.name: ask(rival, engine) for rival in rivals}
         if tuned is not None:
             tuned_engine = opened.enter_context(open_tuned(engine, tuned, spec.engine, settings))
             runs[FINE_TUNED] = ask(fine_tuned(tuned.id), tuned_engine)
+        judgement = None
+        if judge is not None:
+            rival = rivals[-1].name  # The base under the data's own instruction, if they have one.
+            asked = opened.enter_context(open_judge(judge, engine, base, spec.engine, settings))
+            judgement = judge_runs(asked, runs, FINE_TUNED, rival, examples, spec.seed, progress)
         base_id = engine.base_id
-    gains = {}
-    for rival in runs:
-        compared = compare_pair(FINE_TUNED, rival, runs, scoring.primary, spec.seed) if tuned else None
-        if compared is not None and rival != FINE_TUNED:
-            gains[rival] = compared[0]
     return Evaluation(
         model=tuned.id if tuned else base_id,
         base=base_id,
         metric=scoring.primary,
         examples=len(examples),
-        known_lines=known,
+        known_lines=tuple(example.line for example in known),
         approaches=tuple(
             summarise(name, run, scoring.primary, settings.hourly_price, spec.seed)
             for name, run in runs.items()
         ),
-        gains=gains,
+        gains=_gains_over_base(runs, scoring.primary, spec.seed),
         runs=runs,
+        judgement=judgement,
     )
+
+
+def _part_known(
+    dataset: Dataset, trained_on: set[str], path: Path, progress: Progress
+) -> tuple[list[Example], list[Example]]:
+    """Examples whose inputs the model was trained on, and the others. Raises `DataError` without others."""
+    known: list[Example] = []
+    new: list[Example] = []
+    for example in dataset.examples:
+        (known if input_key(example.prompt) in trained_on else new).append(example)
+    if not new:
+        raise DataError(path, "every input of it stands in the file that the model was trained on")
+    if known:
+        progress.say(f"left out: {len(known)} examples whose inputs stand in the file it was trained on")
+    return known, new
 
 
 def _base_alone(base: str, examples: Sequence[Example]) -> list[Prompted]:
     instruction = common_instruction(examples)
     told = [] if instruction is None else [Prompted("instructed", base, instruction)]
     return [Prompted("zero-shot", base), *told]
+
+
+def _gains_over_base(runs: Mapping[str, ScoredRun], metric: str, seed: int) -> dict[str, PairedGain]:
+    rivals = [name for name in runs if name != FINE_TUNED] if FINE_TUNED in runs else []
+    compared = {rival: compare_pair(FINE_TUNED, rival, runs, metric, seed) for rival in rivals}
+    return {rival: found[0] for rival, found in compared.items() if found is not None}
 
 
 def _inputs_of_training(model: ModelRecord, progress: Progress) -> set[str]:

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from tunewise.approaches.floors import all_floors
-from tunewise.approaches.names import FINE_TUNED, TRAINED, WITH_DOCUMENTS
+from tunewise.approaches.majority import Majority
+from tunewise.approaches.names import FINE_TUNED, RAG, TRAINED, WITH_DOCUMENTS
+from tunewise.approaches.nearest_vote import NearestVote
 from tunewise.approaches.pattern_majority import PatternMajority
+from tunewise.approaches.rag import Rag
+from tunewise.approaches.rivals import build
 from tunewise.approaches.shown import Shown
 from tunewise.arms import num_passages
 from tunewise.data.dataset import Dataset
 from tunewise.data.split import Split
 from tunewise.decide.measurements import Disagreement, FactOrSkill, Findings, Retrieval
-from tunewise.evaluate.fact_or_skill import gap_closed, measure_prompt_coverage, near_miss
-from tunewise.evaluate.metrics.scoring import KNOWING
-from tunewise.evaluate.runner import ScoredRun, value_of
+from tunewise.evaluate.fact_or_skill import MIN_EXAMPLES, gap_closed, measure_prompt_coverage, near_miss
+from tunewise.evaluate.judge import Judgement
+from tunewise.evaluate.metrics.scoring import KNOWING, Scoring
+from tunewise.evaluate.runner import ScoredRun, run_floor, value_of
 from tunewise.evaluate.selection import PromptChoice
+from tunewise.progress import Progress
 from tunewise.publish import TrainedModel
-from tunewise.records import Estimate
+from tunewise.records import Consistency, Estimate, Example
 from tunewise.retrieval.hits import held_shares, measure_hits
+from tunewise.retrieval.retriever import retrieve_examples
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings
 from tunewise.time_plan import TimePlan
@@ -35,10 +43,14 @@ def gather_findings(
     plan: TimePlan,
     trained: Sequence[TrainedModel],
     runs: Mapping[str, ScoredRun],
-    metric: str,
+    consistency: Mapping[str, Consistency],
+    judgements: tuple[Judgement, ...],
+    scoring: Scoring,
     settings: Settings,
+    progress: Progress,
 ) -> Findings:
     """All that can be told without asking a model anything more."""
+    metric = scoring.primary
     floors = tuple(floor.name for floor in all_floors() if floor.name in runs)
     return Findings(
         primary_metric=metric,
@@ -52,19 +64,59 @@ def gather_findings(
         hourly_price_is_assumed=settings.hourly_price_is_assumed,
         arms=tuple(model.as_arm() for model in trained if model.name in TRAINED),
         fact_or_skill=tell_facts(split, runs, floors, metric, spec.seed),
-        retrieval=measure_retrieval(split, shown, choice),
+        retrieval=measure_retrieval(split, shown, choice, progress),
         disagreement=Disagreement(dataset.repeated.disagreement, dataset.repeated.inputs),
+        neighbours_gain=measure_neighbours(split, shown, scoring, settings.cache / "vectors"),
+        consistency=dict(consistency),
         calls_per_month=spec.calls_per_month,
         left_out=tuple(plan.say_what_is_left_out()),
+        judgements=judgements,
     )
 
 
-def measure_retrieval(split: Split, shown: Shown, choice: PromptChoice) -> Retrieval | None:
+def measure_retrieval(
+    split: Split, shown: Shown, choice: PromptChoice, progress: Progress
+) -> Retrieval | None:
     """How often validation answers stand in the passages found for them; None where nothing can be told."""
     if shown.passages is None:
         return None
     hits = measure_hits(shown.passages, split.validation, num_passages(choice), shown.seed)
-    return Retrieval(hits.hit, hits.random_hit) if hits is not None and hits.is_telling else None
+    shortened = _share_shortened(split.validation, shown, choice)
+    if shortened:
+        progress.say(f"passages: fewer or shorter ones had to do for {shortened:.0%} of validation inputs")
+    if hits is None or not hits.is_telling:
+        return None
+    return Retrieval(hits.hit, hits.random_hit, shortened)
+
+
+def _share_shortened(inputs: Sequence[Example], shown: Shown, choice: PromptChoice) -> float | None:
+    setup = choice.setups.get(RAG)
+    if setup is None:
+        return None
+    rag = build(setup, shown)
+    assert isinstance(rag, Rag)
+    for example in inputs:
+        rag.messages(example)
+    return len(rag.shortened_ids) / len(inputs)
+
+
+def measure_neighbours(split: Split, shown: Shown, scoring: Scoring, vectors: Path) -> float | None:
+    """What a vote of the nearest training examples scores on validation, less what the commonest label does.
+
+    By the index of the run's nearest shots, or else by words. None where answers are no labels, or there are
+    fewer than `MIN_EXAMPLES` to tell by.
+    """
+    if scoring.answers != "labels" or len(split.validation) < MIN_EXAMPLES:
+        return None
+    near = shown.near or retrieve_examples(split.train, shown.seed, None, vectors)
+    near.prepare(split.validation)
+    majority = Majority()
+    majority.prepare(split.train)
+    vote, most = (
+        run_floor(floor, split.validation, scoring).score(scoring.primary)
+        for floor in (NearestVote(near), majority)
+    )
+    return vote - most
 
 
 def look_into_passages(split: Split, shown: Shown, choice: PromptChoice) -> dict[str, float]:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tunewise import publish
+from tunewise.approaches.base import Approach
 from tunewise.approaches.floors import all_floors
 from tunewise.approaches.names import CONTROLS, TRAINED
 from tunewise.approaches.prompted import common_instruction
@@ -27,19 +28,23 @@ from tunewise.data.split import split_examples
 from tunewise.decide.compare import compare
 from tunewise.decide.verdict import decide
 from tunewise.engines import open_engine, open_tuned
+from tunewise.engines.base import Engine
 from tunewise.errors import SpecError
+from tunewise.evaluate.consistency import describe as describe_consistency
+from tunewise.evaluate.consistency import measure_consistency
 from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import ScoredRun, choose_decoding, run_approach, run_floor
 from tunewise.evaluate.selection import PromptChoice, choose_prompts
 from tunewise.findings import gather_findings, look_into_passages
+from tunewise.judging import find_judge, judge_trained
 from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
-from tunewise.records import ParityCertificate, Verdict
+from tunewise.records import Consistency, ParityCertificate, Verdict
 from tunewise.run_spec import RunSpec
-from tunewise.settings import Settings, get_settings
+from tunewise.settings import HOURLY_PRICE, ORGANIZATION, Settings, get_settings
 from tunewise.store.registry import Registry
-from tunewise.time_plan import PLANNED_SHARE, TimePlan, plan_time
+from tunewise.time_plan import PLANNED_SHARE, STEADINESS, TimePlan, plan_time
 from tunewise.train.fine_tune import TrainingSummary, remove_checkpoints
 from tunewise.train.rows import check_rows
 
@@ -54,6 +59,7 @@ def run(
     """
     progress = progress or SilentProgress()
     settings = settings or get_settings()
+    settings.check(HOURLY_PRICE, ORGANIZATION)
     registry = Registry(settings.registry)
     started = time.monotonic()
 
@@ -67,6 +73,7 @@ def run(
     progress.say(f"base model: {spec.base} (made ready once per machine, which takes up to a minute)")
     base = find_base(spec.base, settings)
     base_sha256 = sha256_of_base(base.folder)
+    judge = find_judge(spec.judge, settings)
     with publish.open_run(out, spec, dataset, base_sha256, registry) as folder, ExitStack() as opened:
         split.test.on_read = lambda read: folder.log_test_read(read.purpose, read.at)
         if {*TRAINED, *CONTROLS}.intersection(spec.approaches):
@@ -82,8 +89,8 @@ def run(
 
         instruction = spec.instructions or common_instruction(split.train)
         shown = gather(
-            spec.approaches, split.train, spec.docs, engine, decoding.max_tokens, spec.seed,
-            settings.cache / "vectors", progress,
+            spec.approaches, split.train, spec.docs, spec.reading.encoding, engine, decoding.max_tokens,
+            spec.seed, settings.cache / "vectors", progress,
         )  # fmt: skip
         wordings = list_wordings(split.train, instruction)
         plan = TimePlan()
@@ -115,6 +122,23 @@ def run(
                 rival.name, lambda examples, r=rival: run_approach(r, examples, engine, decoding, progress)
             )
 
+        consistency: dict[str, Consistency] = {}
+
+        def ask_again(approach: Approach, asked: Engine) -> None:
+            def measure() -> dict[str, Any] | None:
+                seen = measure_consistency(approach, split.validation, asked, decoding, spec.seed, progress)
+                return None if seen is None else asdict(seen)
+
+            if STEADINESS in plan.dropped:
+                return
+            kept = folder.stage(f"steadiness-{approach.name}", measure).value
+            if kept is not None:
+                consistency[approach.name] = Consistency(**kept)
+                progress.say(describe_consistency(approach.name, consistency[approach.name]))
+
+        if choice.best is not None:
+            ask_again(build(choice.setups[choice.best], shown), engine)
+
         def train_and_test(arm: Arm) -> publish.TrainedModel:
             def train() -> dict[str, Any]:
                 engine.rest()  # Training takes the whole machine.
@@ -132,14 +156,32 @@ def run(
                 runs[arm.name] = test(
                     arm.name, lambda examples: run_approach(tuned, examples, tuned_engine, decoding, progress)
                 )
+                if arm.name in TRAINED:
+                    ask_again(tuned, tuned_engine)
             return publish.TrainedModel(arm.name, record, training, parity)
 
         arms = list_arms(spec, split, shown, choice, engine, out, progress)
         trained = tuple(train_and_test(plan.shorten(arm)) for arm in arms)
+        judgements = judge_trained(
+            judge, [arm.name for arm in arms], choice.best, runs, split.test, spec, base, engine, folder,
+            settings, progress,
+        )  # fmt: skip
         if not runs:
             raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
         findings = gather_findings(
-            spec, dataset, split, shown, choice, plan, trained, runs, scoring.primary, settings
+            spec,
+            dataset,
+            split,
+            shown,
+            choice,
+            plan,
+            trained,
+            runs,
+            consistency,
+            judgements,
+            scoring,
+            settings,
+            progress,
         )
         verdict = decide(compare(runs, findings), forced=spec.force)
         evidence = publish.Evidence(

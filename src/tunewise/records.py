@@ -247,6 +247,24 @@ class ParityCertificate:
 
 
 @dataclass(frozen=True, slots=True)
+class Consistency:
+    """How steady an approach's answers to the same validation inputs are. None is undefined."""
+
+    agreement: float | None
+    """Share of the pairs of repeated answers, at `temperature`, that say the same; undefined for texts."""
+    spread: float | None
+    """Between the best and the worst score over orders of the shots and layouts of the prompt, beyond what
+    chance would give."""
+    form_rate: float | None
+    """Share of all those answers that kept the form."""
+    raw_agreement: float | None
+    """As `agreement`, of pairs that are equal to the letter."""
+    inputs: int
+    temperature: float
+    """That of deployment."""
+
+
+@dataclass(frozen=True, slots=True)
 class Estimate:
     """A number with its 95% interval."""
 

@@ -13,6 +13,7 @@ from tunewise.approaches.names import CONTROLS, WITH_DOCUMENTS
 from tunewise.data.reading import Reading
 from tunewise.engines import EngineName
 from tunewise.errors import SpecError
+from tunewise.evaluate.judge import check_judge
 from tunewise.evaluate.metrics.own import file_of, names_function
 from tunewise.models.embedded import EMBEDDED
 from tunewise.models.ids import check_suffix
@@ -77,12 +78,21 @@ class RunSpec(TuneSpec):
     """A file to test on, in place of a part of `data`."""
     metric: str | None = None
     """The primary metric, by its name or as `module.py:function`, in place of the one that fits the data."""
+    judge: str | None = None
+    """A model that compares the trained models' answers with the best prompt's; it decides nothing.
+
+    A tuned model's `ft:` id, or a base as in `base`."""
     calls_per_month: float | None = Field(None, gt=0, allow_inf_nan=False)
     """How often the model will be asked; None leaves savings out of the verdict."""
     max_minutes: float | None = Field(None, gt=0, allow_inf_nan=False)
     """What does not fit into this time is left out; see `time_plan`. None takes the time that it takes."""
     force: bool = False
     """Deploy the tuned model even if it did not win; recorded as such."""
+
+    @field_validator("judge")
+    @classmethod
+    def _judge_is_on_this_machine(cls, judge: str | None) -> str | None:
+        return judge and check_judge(judge)
 
     @model_validator(mode="after")
     def _approaches_have_documents(self) -> Self:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, cast
 
 from tunewise.errors import SpecError
+
+Precision = Literal["float32", "bfloat16"]
+
+HOURLY_PRICE = "TUNEWISE_HOURLY_PRICE"
+ORGANIZATION = "TUNEWISE_ORG"
+VLLM_PRECISION = "TUNEWISE_VLLM_DTYPE"
+ASSUMED_HOURLY_PRICE = 0.10
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +49,25 @@ class Settings:
 
     vllm: str
     """`TUNEWISE_VLLM` (default `vllm`): what starts a vLLM server, or the URL of one that runs."""
-    vllm_precision: Literal["float32", "bfloat16"] | None
+    vllm_precision: Precision | None
     """`TUNEWISE_VLLM_DTYPE` (`float32`, `bfloat16`; default: what models are trained in on this machine)."""
     vllm_key: str | None = field(repr=False)
     """`TUNEWISE_VLLM_KEY` (default: none): the key of a vLLM server that runs. Never shown or stored."""
+    wrong: Mapping[str, str] = field(default_factory=dict)
+    """What is wrong with a variable's value, by its name; its field then holds the default. See `check`."""
+
+    def check(self, *variables: str) -> None:
+        """Raise `SpecError` where one of these variables holds what it cannot be.
+
+        For whoever is about to use them, before anything that takes long; nobody else is stopped.
+        """
+        for variable in variables:
+            if variable in self.wrong:
+                raise SpecError(self.wrong[variable])
 
     def cost(self, seconds: float) -> float:
-        """The price of `seconds` of this machine, in `currency`."""
+        """The price of `seconds` of this machine, in `currency`. Raises `SpecError` where no price is set."""
+        self.check(HOURLY_PRICE)
         return seconds / 3600 * self.hourly_price
 
     @property
@@ -62,23 +82,25 @@ class Settings:
 
 
 def read_settings(environment: dict[str, str]) -> Settings:
-    """The settings that these variables ask for. Raises `SpecError` on a price that is no price."""
-    price = environment.get("TUNEWISE_HOURLY_PRICE")
+    """The settings that these variables ask for; `wrong` holds what they cannot be."""
+    wrong = {}
+    price = environment.get(HOURLY_PRICE)
     try:
-        hourly_price = 0.10 if price is None else float(price)
+        hourly_price = ASSUMED_HOURLY_PRICE if price is None else float(price)
     except ValueError:
         hourly_price = -1.0
     if not 0 <= hourly_price < float("inf"):
-        raise SpecError(f"TUNEWISE_HOURLY_PRICE is {price!r}: give a number such as 0.10")
-    organization = environment.get("TUNEWISE_ORG") or "local"
+        hourly_price = ASSUMED_HOURLY_PRICE
+        wrong[HOURLY_PRICE] = f"{HOURLY_PRICE} is {price!r}: give a number such as 0.10"
+    organization = environment.get(ORGANIZATION) or "local"
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", organization):
-        raise SpecError(f"TUNEWISE_ORG is {organization!r}: use letters, digits, '.', '-' or '_'")
-    precision = environment.get("TUNEWISE_VLLM_DTYPE") or None
+        wrong[ORGANIZATION] = f"{ORGANIZATION} is {organization!r}: use letters, digits, '.', '-' or '_'"
+    precision = environment.get(VLLM_PRECISION) or None
     if precision not in (None, "float32", "bfloat16"):
-        raise SpecError(f"TUNEWISE_VLLM_DTYPE is {precision!r}: use float32 or bfloat16")
+        wrong[VLLM_PRECISION] = f"{VLLM_PRECISION} is {precision!r}: use float32 or bfloat16"
     return Settings(
         home=Path(environment.get("TUNEWISE_HOME") or Path.home() / ".tunewise"),
-        organization=organization,
+        organization="local" if ORGANIZATION in wrong else organization,
         currency=environment.get("TUNEWISE_CURRENCY") or "GBP",
         hourly_price=hourly_price,
         hourly_price_is_assumed=price is None,
@@ -86,8 +108,9 @@ def read_settings(environment: dict[str, str]) -> Settings:
         threads_are_given=any(environment.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")),
         remote_key=environment.get("TUNEWISE_REMOTE_KEY", "").strip() or None,
         vllm=environment.get("TUNEWISE_VLLM") or "vllm",
-        vllm_precision=cast(Literal["float32", "bfloat16"] | None, precision),
+        vllm_precision=None if VLLM_PRECISION in wrong else cast(Precision | None, precision),
         vllm_key=environment.get("TUNEWISE_VLLM_KEY", "").strip() or None,
+        wrong=wrong,
     )
 
 

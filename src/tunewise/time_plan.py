@@ -20,6 +20,7 @@ from tunewise.approaches.shown import Shown
 from tunewise.arms import Arm, measure_arm
 from tunewise.data.split import Split
 from tunewise.engines.base import Engine
+from tunewise.evaluate.consistency import MAX_CALLS
 from tunewise.evaluate.runner import Decoding, run_approach
 from tunewise.evaluate.selection import calls_per_setup
 from tunewise.models.base import BaseModel
@@ -28,9 +29,11 @@ from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings
 from tunewise.train.estimate import TrainingPace
 
-DROPPED_FIRST = (FROM_SCRATCH, "zero-shot", "few-shot")
-"""A control; a rival that an instruction nearly always beats; one that the nearest shots nearly always beat.
-What is left is prompting at its best, and documents where there are any."""
+STEADINESS = "steadiness"
+DROPPED_FIRST = (STEADINESS, FROM_SCRATCH, "zero-shot", "few-shot")
+"""How steady answers are, which decides nothing; a control; a rival that an instruction nearly always beats;
+one that the nearest shots nearly always beat. What is left is prompting at its best, and documents where
+there are any."""
 PLANNED_SHARE = 0.85
 """Of the time given: machines are not equally fast all the time, and certificates and reports come on top."""
 REHEARSED = 8
@@ -80,7 +83,7 @@ class TimePlan:
     """What becomes of a run that has only so much time."""
 
     dropped: tuple[str, ...] = ()
-    """Rivals that are left out."""
+    """Rivals that are left out, and `STEADINESS`."""
     arms: dict[str, ArmTime] = field(default_factory=dict)
     """By approach, where there is less of them than was asked for."""
     seconds: float = 0.0
@@ -112,7 +115,7 @@ class TimePlan:
 
     def say_what_is_left_out(self) -> list[str]:
         """One phrase for each thing."""
-        said = [f"{name} is not tested" for name in self.dropped]
+        said = [f"{name} is left out" for name in self.dropped]
         for name, planned in self.arms.items():
             passes = "once" if planned.epochs == 1 else f"{planned.epochs} times"
             said.append(f"{name} goes {passes} over {planned.examples} training examples")
@@ -185,8 +188,10 @@ def plan_time(
             own = [setup for setup in setups if setup.rival == name]
             # They are listed from the shortest; those in the middle are among the longest, and most common.
             per_call[name] = _seconds_per_call(build(own[len(own) // 2], shown), split, engine, decoding)
-            rivals[name] = per_call[name] * (len(own) * calls_per_setup() + num_test)
+            rivals[name] = per_call[name] * (len(own) * calls_per_setup(len(split.validation)) + num_test)
             task.advance(1, name)
+        if per_call:
+            rivals[STEADINESS] = max(per_call.values()) * MAX_CALLS
         paces: dict[str, ArmPace] = {}
         for arm in arms:
             asked = RAG if arm.name == FINE_TUNED_RAG else "zero-shot"
@@ -197,6 +202,7 @@ def plan_time(
             training = measure_arm(arm, SAMPLED_ROWS, base, instruction, settings)
             epochs = arm.spec.resolve(len(arm.train)).epochs
             paces[arm.name] = ArmPace(len(arm.train), epochs, training, per_call[asked] * num_test)
+            rivals[STEADINESS] = rivals.get(STEADINESS, 0.0) + per_call[asked] * MAX_CALLS
             task.advance(1, arm.name)
     return fit_into(seconds - (time.monotonic() - started), rivals, paces)
 

@@ -21,7 +21,7 @@ from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
 from tunewise.records import ModelRecord, ParityCertificate
 from tunewise.run_spec import TuneSpec
-from tunewise.settings import Settings, get_settings
+from tunewise.settings import HOURLY_PRICE, ORGANIZATION, Settings, get_settings
 from tunewise.store.registry import Registry
 from tunewise.train.fine_tune import TrainingSummary, fine_tune, read_trained_tokens, remove_checkpoints
 from tunewise.train.watch import Watch
@@ -41,6 +41,7 @@ def tune(
     """
     progress = progress or SilentProgress()
     settings = settings or get_settings()
+    settings.check(HOURLY_PRICE, ORGANIZATION)
     registry = Registry(settings.registry)
 
     dataset = read_dataset(spec.data, spec.group_key, spec.given_sides, spec.reading)

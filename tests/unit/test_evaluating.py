@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from toy import save_base, write_rows
-from tunewise.errors import DataError
+from tunewise.errors import DataError, ModelUnavailableError, SpecError
 from tunewise.evaluating import EvaluationSpec, evaluate_model
 from tunewise.records import ModelRecord
 from tunewise.run_spec import TuneSpec
@@ -25,7 +25,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def base(tmp_path: Path) -> Path:
-    return save_base(tmp_path / "toy")
+    return save_base(tmp_path / "toy", context=1024)  # Judges read long prompts.
 
 
 @pytest.fixture
@@ -74,3 +74,39 @@ def test_a_base_is_measured_alone(tmp_path: Path, base: Path, settings: Settings
     assert evaluation.model == evaluation.base
     assert evaluation.gains == {}
     assert evaluation.known_lines == ()
+
+
+def test_answers_are_judged_against_the_base_by_a_model_that_is_held_to_a_verdict(
+    tmp_path: Path, model: ModelRecord, base: Path, settings: Settings
+) -> None:
+    new = write_new_rows(tmp_path / "new.jsonl", tmp_path / "rows.jsonl", 12)
+    other = save_base(tmp_path / "other", context=1024)
+    for judge, named in ((str(base), "toy"), (str(other), "other"), (model.id, model.id)):
+        evaluation = evaluate_model(model, EvaluationSpec(data=new, judge=judge), settings=settings)
+        judgement = evaluation.judgement
+        assert judgement is not None
+        assert (judgement.judge, judgement.first, judgement.second) == (named, "fine-tuned", "zero-shot")
+        assert judgement.examples == 12
+        assert judgement.undefined == 0
+        assert json.loads(json.dumps(evaluation.to_json()))["judgement"]["judge"] == named
+
+
+def test_a_judge_needs_a_rival_and_its_own_files(
+    tmp_path: Path, model: ModelRecord, base: Path, settings: Settings
+) -> None:
+    new = write_new_rows(tmp_path / "new.jsonl", tmp_path / "rows.jsonl", 12)
+    with pytest.raises(SpecError, match="is a base: there is nothing to judge its answers against"):
+        evaluate_model(str(base), EvaluationSpec(data=new, judge=str(base)), settings=settings)
+    with pytest.raises(ModelUnavailableError, match="no base model '/nowhere'"):
+        evaluate_model(model, EvaluationSpec(data=new, judge="/nowhere"), settings=settings)
+
+
+def test_a_judge_whose_calls_fail_gives_no_verdict_and_says_why(
+    tmp_path: Path, model: ModelRecord, settings: Settings
+) -> None:
+    new = write_new_rows(tmp_path / "new.jsonl", tmp_path / "rows.jsonl", 12)
+    small = save_base(tmp_path / "small", context=128)
+    judgement = evaluate_model(model, EvaluationSpec(data=new, judge=str(small)), settings=settings).judgement
+    assert judgement is not None
+    assert (judgement.examples, judgement.undefined, judgement.gain) == (0, 12, None)
+    assert "the context of small holds 128" in judgement.describe()

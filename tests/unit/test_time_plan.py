@@ -16,7 +16,7 @@ from tunewise.progress import SilentProgress
 from tunewise.run_spec import RunSpec
 from tunewise.settings import get_settings
 from tunewise.store.files import read_json
-from tunewise.time_plan import FEWEST_EXAMPLES, ArmPace, TimePlan, fit_into
+from tunewise.time_plan import FEWEST_EXAMPLES, STEADINESS, ArmPace, TimePlan, fit_into
 from tunewise.train.estimate import TrainingPace
 from tunewise.train.spec import TrainSpec
 
@@ -38,13 +38,13 @@ def test_rivals_that_others_make_up_for_go_before_passes_of_training() -> None:
     assert fit_into(710, RIVALS, {"fine-tuned": pace()}).dropped == ("zero-shot",)
     plan = fit_into(500, RIVALS, {"fine-tuned": pace()})
     assert plan.dropped == ("zero-shot", "few-shot")
-    assert plan.arms["fine-tuned"].epochs == 3
+    assert plan.arms["fine-tuned"].epochs == 2
     assert plan.arms["fine-tuned"].examples == 400
 
 
 def test_examples_go_where_not_one_pass_fits() -> None:
     plan = fit_into(260, RIVALS, {"fine-tuned": pace()})
-    assert (plan.arms["fine-tuned"].epochs, plan.arms["fine-tuned"].examples) == (1, 320)
+    assert (plan.arms["fine-tuned"].epochs, plan.arms["fine-tuned"].examples) == (1, 120)
     assert plan.seconds == 260
 
 
@@ -102,15 +102,15 @@ def test_a_run_without_time_says_what_it_leaves_out_before_it_tests_anything(tmp
     progress, out = Heard(), tmp_path / "out"
     verdict = pipeline.run(spec, out, progress, settings)
 
-    said = next(i for i, text in enumerate(progress.said) if "zero-shot is not tested" in text)
+    said = next(i for i, text in enumerate(progress.said) if "zero-shot is left out" in text)
     assert said < next(i for i, text in enumerate(progress.said) if text.startswith("  majority:"))
     assert [row.name for row in verdict.approaches] == ["majority", "few-shot-nearest", "fine-tuned"]
     manifest = read_json(out / "manifest.json")
-    assert manifest["time_plan"]["dropped"] == ["zero-shot"]
+    assert manifest["time_plan"]["dropped"] == [STEADINESS, "zero-shot"]
     assert manifest["training"]["epochs"] == 1
     assert manifest["training"]["examples"] == min(FEWEST_EXAMPLES, manifest["split"]["train"])
     assert verdict.test_examples == manifest["split"]["test"]
-    assert any("zero-shot is not tested" in words for words in manifest["findings"]["left_out"])
+    assert any("zero-shot is left out" in words for words in manifest["findings"]["left_out"])
     assert pipeline.run(spec, out, SilentProgress(), settings) == verdict
     with pytest.raises(RunFolderError, match=r"max_minutes was 0\.01, is None"):
         pipeline.run(spec.model_copy(update={"max_minutes": None}), out, SilentProgress(), settings)

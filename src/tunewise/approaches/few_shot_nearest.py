@@ -22,15 +22,25 @@ class FewShotNearest:
         train: Retriever[Example],
         num_shots: int,
         grammar: Grammar | None = None,
+        rotation: int = 0,
     ) -> None:
+        """`rotation` as `rotate_shots` says."""
         self.model = model
         self.grammar = grammar
         self.instruction = instruction
         self.num_shots = num_shots
         self._train = train
+        self._rotation = rotation
+
+    def rotate_shots(self, places: int) -> FewShotNearest:
+        """The same with the `places` least similar of its shots behind the others."""
+        return FewShotNearest(
+            self.model, self.instruction, self._train, self.num_shots, self.grammar, rotation=places
+        )
 
     def messages(self, example: Example) -> tuple[Message, ...]:
         """As `few-shot` has them. A training example is no shot for itself."""
         near = self._train.find(example, self.num_shots + 1)
         shots = [shot for shot in near if shot.id != example.id][: self.num_shots]
-        return Prompted(self.name, self.model, self.instruction, shots[::-1]).messages(example)
+        prompt = Prompted(self.name, self.model, self.instruction, shots[::-1])
+        return prompt.rotate_shots(self._rotation).messages(example)

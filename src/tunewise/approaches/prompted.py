@@ -26,6 +26,16 @@ class Prompted:
         self.shots = tuple(shots)
         self.grammar = grammar
 
+    @property
+    def num_shots(self) -> int:
+        """How many examples are shown."""
+        return len(self.shots)
+
+    def rotate_shots(self, places: int) -> Prompted:
+        """The same with the first `places` of its shots behind the others."""
+        shots = (*self.shots[places:], *self.shots[:places])
+        return Prompted(self.name, self.model, self.instruction, shots, self.grammar)
+
     def messages(self, example: Example) -> tuple[Message, ...]:
         """The instruction as system message, the shots as earlier turns, and the example's own turns."""
         before = [] if self.instruction is None else [Message("system", self.instruction)]

@@ -36,6 +36,7 @@ def gather(
     approaches: Collection[str],
     train: Sequence[Example],
     docs: Path | None,
+    encoding: str | None,
     engine: Engine,
     max_tokens: int,
     seed: int,
@@ -44,11 +45,11 @@ def gather(
 ) -> Shown:
     """Read the documents in `docs` and index what `approaches` look things up in.
 
-    `max_tokens` is how long answers may be. Vectors are kept in `cache`. Raises `DataError` for documents
-    that cannot be read.
+    `encoding` is that of documents which are no UTF-8, `max_tokens` is how long answers may be. Vectors are
+    kept in `cache`. Raises `DataError` for documents that cannot be read.
     """
     shows_near = "few-shot-nearest" in approaches
-    documents = read_documents(docs) if docs is not None else None
+    documents = read_documents(docs, encoding) if docs is not None else None
     embedder = find_embedder(progress) if shows_near or documents else None
     near = retrieve_examples(train, seed, embedder, cache, progress) if shows_near else None
     passages = None

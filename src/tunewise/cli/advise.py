@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from tunewise.cli.output import print_json
+from tunewise.cli.output import Json, print_json
 
 if TYPE_CHECKING:
     from tunewise.decide.advice import Advice
@@ -70,7 +70,7 @@ def advise(
     changes: Annotated[
         Literal["yes", "no"] | None, typer.Option(help="Whether right answers change within months.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the advice as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """What to do before there is anything to measure: prompt, retrieve, fine-tune or collect data?
 
@@ -97,7 +97,7 @@ def advise(
         examples = _ask_number("How many questions with right answers do you have, or can you get soon?")
     situation = Situation(**{**given, "changes": given["changes"] == "yes"}, examples=examples)
     advice = find_advice(situation)
-    if as_json:
+    if json:
         print_json({"situation": asdict(situation), **asdict(advice)})
         return
     _show(advice)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunewise.cli.models import find_model_or_base
+from tunewise.cli.output import Json
 from tunewise.errors import RequestError, TunewiseError
 from tunewise.records import ChatRequest, Completion, Message
 from tunewise.settings import get_settings
@@ -37,7 +38,7 @@ def chat(
         float,
         typer.Option(min=0.0, max=2.0, help="0 takes the likeliest token each time, as evaluation does."),
     ] = 0.0,
-    json: Annotated[bool, typer.Option("--json", help="Print the answer and its cost as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Ask a model one question, or talk to it.
 

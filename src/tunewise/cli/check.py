@@ -11,7 +11,7 @@ import typer
 from tunewise.cli import repairs
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, read_options
 from tunewise.cli.exit_codes import UNUSABLE
-from tunewise.cli.output import print_json, print_paragraph, printable
+from tunewise.cli.output import Json, print_json, print_paragraph, printable
 
 if TYPE_CHECKING:
     from tunewise.checking import CheckReport, CheckSpec
@@ -57,9 +57,7 @@ def check(
         Path | None,
         typer.Option(help="Also write a page with charts and the rows that have problems.", metavar="PAGE"),
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the problems as JSON; progress stays on stderr.")
-    ] = False,
+    json: Json = False,
 ) -> None:
     """What is wrong with DATA, by line, and does it matter for training?
 
@@ -91,17 +89,17 @@ def check(
     told = report.to_json()
     if html is not None:
         write_page(html, report, spec)
-    if not as_json:
+    if not json:
         show_report(report, data)
     if out is not None:
         copy = repair(data, out, report.problems, to_do, spec.reading)
         report = repairs.judge(check_data(repairs.spec_of_copy(spec, out), RichProgress()), to_do)
         told["clean"] = repairs.copy_to_json(copy, report)
-        if not as_json:
+        if not json:
             typer.echo()
             for line in repairs.describe_copy(copy, report):
                 print_paragraph(line, hanging="  ")
-    if as_json:
+    if json:
         print_json(told)
     if not report.sound:
         raise typer.Exit(UNUSABLE)

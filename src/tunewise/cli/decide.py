@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from tunewise.cli.output import print_json
-from tunewise.cli.run import CallsPerMonth, print_verdict
+from tunewise.cli.output import Json, print_json
+from tunewise.cli.run import print_verdict
+from tunewise.cli.run_options import CallsPerMonth
 
 EXAMPLE = "Example: tunewise decide runs/prices --calls-per-month 100000"
 
@@ -17,7 +18,7 @@ EXAMPLE = "Example: tunewise decide runs/prices --calls-per-month 100000"
 def decide(
     run: Annotated[str, typer.Argument(help="A finished run's folder, or the last part of it.")],
     calls_per_month: CallsPerMonth = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what verdict.json would hold.")] = False,
+    json: Json = False,
 ) -> None:
     """Decide again on what RUN measured. Asks no model and changes no file.
 
@@ -27,7 +28,7 @@ def decide(
 
     folder = find_run(run)
     verdict = decide_run(folder, calls_per_month)
-    if as_json:
+    if json:
         print_json(asdict(verdict))
     else:
         print_verdict(verdict, folder)

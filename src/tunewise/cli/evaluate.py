@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, read_options
-from tunewise.cli.output import print_json, print_table
+from tunewise.cli.output import Json, describe_gain, print_json, print_table
+from tunewise.cli.run_options import Judge, Metric, name_judge
 
 if TYPE_CHECKING:
     from tunewise.evaluating import Evaluation
@@ -25,13 +26,8 @@ def evaluate(
         ),
     ],
     data: Data,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            help="What is measured (docs/metrics.md), or your own (answer, expected) -> 0 to 1 as "
-            "module.py:function. Default: what fits the answers."
-        ),
-    ] = None,
+    metric: Metric = None,
+    judge: Judge = None,
     format: Format = None,
     columns: Columns = None,
     encoding: Encoding = None,
@@ -41,7 +37,7 @@ def evaluate(
         typer.Option(help="A new file for every answer, as scores.jsonl has them."),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of the resampling tests.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON; progress stays on stderr.")] = False,
+    json: Json = False,
 ) -> None:
     """Measure MODEL on the examples of DATA, paired with its base.
 
@@ -59,14 +55,16 @@ def evaluate(
     if scores is not None and scores.exists():
         raise RequestError(f"{scores} is there already: give a new file as --scores", param="scores")
     reading = read_options(format, columns, encoding)
-    spec = EvaluationSpec(data=data, reading=reading, group_key=group_key, metric=metric, seed=seed)
+    spec = EvaluationSpec(
+        data=data, reading=reading, group_key=group_key, metric=metric, judge=name_judge(judge), seed=seed
+    )
     evaluation = evaluate_model(
         find_model_or_base(Registry(get_settings().registry), model), spec, RichProgress()
     )
     if scores is not None:
         answers = (asdict(score) for run in evaluation.runs.values() for score in run.scores)
         write_jsonl(scores, answers)
-    if as_json:
+    if json:
         print_json(evaluation.to_json())
     else:
         _show(evaluation)
@@ -77,11 +75,9 @@ def _show(evaluation: Evaluation) -> None:
     rows = []
     for result in evaluation.approaches:
         gain = evaluation.gains.get(result.name)
-        by = (
-            f"{100 * gain.estimate:+.1f} points [{100 * gain.low:+.1f}, {100 * gain.high:+.1f}]"
-            if gain
-            else ""
-        )
+        by = describe_gain(gain) if gain else ""
         rows.append((result.name, f"{result.score:.1%} [{result.low:.1%}, {result.high:.1%}]", by))
     print_table(("APPROACH", "SCORE", "THE MODEL GAINS"), rows)
+    if evaluation.judgement is not None:
+        typer.echo(f"\n{evaluation.judgement.describe()}")
     typer.echo(f"\nmodel: {evaluation.model}")

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from tunewise.cli.models import find_model_or_base
-from tunewise.cli.output import print_json, print_table
+from tunewise.cli.output import Json, print_json, print_table
 from tunewise.records import ExportFormat
 from tunewise.settings import get_settings
 
@@ -37,9 +37,7 @@ def export(
     verify: Annotated[
         bool, typer.Option(help="gguf: compare the files, in llama.cpp, with the model before keeping them.")
     ] = True,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print paths, sizes, hashes and parity as JSON.")
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Write a model as files that other programs read.
 

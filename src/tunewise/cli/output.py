@@ -15,7 +15,7 @@ import typer
 if TYPE_CHECKING:
     from tunewise.evaluate.stats import PairedGain
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON; progress stays on stderr.")]
 
 
 def print_json(value: Any) -> None:

@@ -9,34 +9,23 @@ import typer
 
 from tunewise.approaches.base import APPROACHES
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, Validation, read_options
+from tunewise.cli.output import Json
+from tunewise.cli.run_options import (
+    CallsPerMonth,
+    Engine,
+    Judge,
+    MaxMinutes,
+    Metric,
+    Out,
+    default_suffix,
+    name_judge,
+    read_instructions,
+)
 
 if TYPE_CHECKING:
     from tunewise.records import Verdict
 
 EXAMPLE = "Example: tunewise run examples/prices.jsonl --suffix prices --out runs/prices"
-
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder for the results; the same run started again goes on there. Default: runs/DATA."
-    ),
-]
-Engine = Annotated[
-    Literal["local", "vllm"],
-    typer.Option(help="What asks the models: tunewise itself, or the vLLM server that TUNEWISE_VLLM names."),
-]
-MaxMinutes = Annotated[
-    float | None,
-    typer.Option(
-        min=1,
-        help="Leave out what does not fit into so many minutes, and say what before the start: first rivals "
-        "that others make up for, then passes of training; never test examples.",
-    ),
-]
-CallsPerMonth = Annotated[
-    float | None,
-    typer.Option(min=1, help="How often the model will be asked. Without it, savings decide nothing."),
-]
 
 
 def run(
@@ -77,13 +66,8 @@ def run(
         str | None,
         typer.Option(help=f"Comma-separated: {', '.join(APPROACHES)}. Default: all; rag only with --docs."),
     ] = None,
-    metric: Annotated[
-        str | None,
-        typer.Option(
-            help="What decides: exact_match, json_field_accuracy, chrf ... (docs/metrics.md), or your own "
-            "(answer, expected) -> 0 to 1 as module.py:function. Default: what fits the answers."
-        ),
-    ] = None,
+    metric: Metric = None,
+    judge: Judge = None,
     calls_per_month: CallsPerMonth = None,
     max_minutes: MaxMinutes = None,
     unusable_rows: Annotated[
@@ -93,9 +77,7 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Deploy the tuned model even if it did not win; recorded as such.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print verdict.json; progress stays on stderr.")
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Should you fine-tune on DATA, or is a better prompt enough?
 
@@ -122,6 +104,7 @@ def run(
         docs=docs,
         approaches=() if approaches is None else parse_approaches(approaches, docs),
         metric=metric,
+        judge=name_judge(judge),
         calls_per_month=calls_per_month,
         max_minutes=max_minutes,
         force=force,
@@ -129,7 +112,7 @@ def run(
     )
     folder = out or Path("runs") / default_suffix(data)
     verdict = pipeline.run(spec, folder, RichProgress())
-    show_verdict(verdict, folder, as_json=as_json)
+    show_verdict(verdict, folder, as_json=json)
 
 
 def show_verdict(verdict: Verdict, folder: Path, *, as_json: bool) -> None:
@@ -150,28 +133,3 @@ def print_verdict(verdict: Verdict, folder: Path) -> None:
         state = "deployed" if verdict.deployed else "rejected, but it can still be asked"
         typer.echo(f"model:   {verdict.model} ({state})")
         typer.echo(f"try it:  tunewise chat {verdict.model}\nserve:   tunewise serve")
-
-
-def read_instructions(path: Path | None) -> str | None:
-    """The instruction in a text file. Raises `RequestError` when it cannot be read or is empty."""
-    from tunewise.errors import RequestError
-
-    if path is None:
-        return None
-    try:
-        text = path.read_text("utf-8-sig").strip()
-    except OSError as error:
-        raise RequestError(f"{path}: cannot be read: {error.strerror}", param="instructions") from error
-    except UnicodeDecodeError as error:
-        raise RequestError(f"{path} is no UTF-8 text: save it as such", param="instructions") from error
-    if not text:
-        raise RequestError(f"{path} is empty: write the instruction into it", param="instructions")
-    return text
-
-
-def default_suffix(data: Path) -> str:
-    """The data file's name, as far as it can stand in a model id."""
-    name = "".join(
-        c if c.isascii() and (c.isalnum() or c in "-_") else "-" for c in data.name.partition(".")[0]
-    )
-    return name.strip("-_")[:64] or "tuned"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunewise.cli.models import find_model
-from tunewise.cli.run import Engine
+from tunewise.cli.run_options import Engine
 from tunewise.errors import SpecError
 from tunewise.settings import get_settings
 

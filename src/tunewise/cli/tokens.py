@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, read_options
-from tunewise.cli.output import print_json, printable
-from tunewise.cli.run import read_instructions
+from tunewise.cli.output import Json, print_json, printable
+from tunewise.cli.run_options import read_instructions
 
 if TYPE_CHECKING:
     from tunewise.data.reading import Reading
@@ -44,7 +44,7 @@ def tokens(
     format: Format = None,
     columns: Columns = None,
     encoding: Encoding = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the tokens and totals as JSON.")] = False,
+    json: Json = False,
 ) -> None:
     """Which tokens of a row are trained, and what does the model see before them?
 

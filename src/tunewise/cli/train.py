@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, Validation, read_options
-from tunewise.cli.run import Out, default_suffix
+from tunewise.cli.output import Json, print_json
+from tunewise.cli.run_options import Out, default_suffix
 from tunewise.settings import get_settings
 
 if TYPE_CHECKING:
@@ -71,10 +72,7 @@ def train(
     tensorboard: Annotated[
         bool, typer.Option("--tensorboard", help="Write TensorBoard's events into OUT/tensorboard.")
     ] = False,
-    as_json: Annotated[
-        bool,
-        typer.Option("--json", help="Print the model's record and its estimate; progress stays on stderr."),
-    ] = False,
+    json: Json = False,
 ) -> None:
     """Train a model on DATA and register it.
 
@@ -118,7 +116,7 @@ def train(
 
         watches.append(TensorBoardWatch(folder / "tensorboard"))
     record = tune(task, folder, RichProgress(), watches=watches)
-    _show(record, task, folder, as_json=as_json)
+    _show(record, task, folder, as_json=json)
 
 
 def _find_start(name: str | None, base: str | None) -> tuple[str, str | None]:
@@ -138,7 +136,6 @@ def _find_start(name: str | None, base: str | None) -> tuple[str, str | None]:
 
 
 def _show(record: ModelRecord, task: TuneSpec, folder: Path, *, as_json: bool) -> None:
-    from tunewise.cli.output import print_json
     from tunewise.store.files import read_json
 
     if as_json:

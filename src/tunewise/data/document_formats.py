@@ -32,9 +32,12 @@ def kind_of(path: Path) -> str:
     return next((suffix for suffix in reversed(suffixes) if suffix not in COMPRESSED), "")
 
 
-def read_parts(path: Path) -> list[Part]:
-    """The file's texts, empty ones among them. Raises `DataError`."""
-    file = DataFile(path, may_be_pdf=True)
+def read_parts(path: Path, encoding: str | None = None) -> list[Part]:
+    """The file's texts, empty ones among them. Raises `DataError`.
+
+    `encoding` is that of text which is not UTF-8 and has no byte order mark.
+    """
+    file = DataFile(path, encoding, may_be_pdf=True)
     with file.open() as stream:
         try:
             content = stream.read()
@@ -110,10 +113,16 @@ def _read_pdf(file: DataFile, content: bytes) -> Iterator[Part]:
 
 
 def _decode(file: DataFile, content: bytes) -> str:
-    try:
-        return content.decode(file.encoding).removeprefix("\ufeff")
-    except UnicodeDecodeError:
-        raise DataError(file.path, f"is not {file.encoding.upper()}: save it as UTF-8") from None
+    # What was asked for comes last: of a folder, it may be said for the sake of a single file.
+    tried = dict.fromkeys((file.own_encoding, file.encoding))
+    for encoding in tried:
+        try:
+            return content.decode(encoding).removeprefix("\ufeff")
+        except UnicodeDecodeError:
+            continue
+    names = " nor ".join(encoding.upper() for encoding in tried)
+    hint = "save it as UTF-8, or name what it is in, such as --encoding latin-1"
+    raise DataError(file.path, f"is not {names}: {hint}")
 
 
 READERS: dict[str, Callable[[DataFile, bytes], Iterator[Part]]] = {

@@ -44,12 +44,12 @@ class Documents:
         return described
 
 
-def read_documents(path: Path) -> Documents:
+def read_documents(path: Path, encoding: str | None = None) -> Documents:
     """All documents of a file, or of the files in a folder and below; hidden ones do not count.
 
-    Text is UTF-8, or what its byte order mark says; of HTML, what the page itself declares. Files may be
-    compressed (.gz, .zst). Raises `DataError` where there is no document, and for a file that ought to be
-    one and cannot be read: it is never just left out.
+    Text is UTF-8, or what its byte order mark says, or else in `encoding`; of HTML, what the page itself
+    declares. Files may be compressed (.gz, .zst). Raises `DataError` where there is no document, and for a
+    file that ought to be one and cannot be read: it is never just left out.
     """
     found, left_out = [], []
     for file in _files_of(path):
@@ -57,7 +57,7 @@ def read_documents(path: Path) -> Documents:
         if not _is_document(file):
             left_out.append(name)
             continue
-        parts = [(f"{name}, {place}" if place else name, text) for place, text in read_parts(file)]
+        parts = [(f"{name}, {place}" if place else name, text) for place, text in read_parts(file, encoding)]
         found += [Document(text, source) for source, text in parts if text.strip()]
         left_out += [source for source, text in parts if not text.strip()]
     if not found:

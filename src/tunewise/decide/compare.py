@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from statistics import fmean
 
 import numpy as np
 
-from tunewise.approaches.names import CONTROLS, FINE_TUNED, RAG
+from tunewise.approaches.names import CONTROLS, FINE_TUNED, RAG, TRAINED
 from tunewise.decide.costs import cost, cost_per_1000_calls
 from tunewise.decide.measurements import Findings, KnowingGain, Measurements
 from tunewise.evaluate.metrics.label_sets import SET_METRICS, list_labels
+from tunewise.evaluate.metrics.lenient import forgive_form
 from tunewise.evaluate.metrics.scoring import FORM, KNOWING
 from tunewise.evaluate.runner import ScoredRun, value_of
 from tunewise.evaluate.stats import PairedGain, macro_f1_interval, paired_gain, score_interval
@@ -31,6 +32,9 @@ def compare(runs: Mapping[str, ScoredRun], findings: Findings) -> Measurements:
             continue
         if compared := compare_pair(name, rival, runs, KNOWING, findings.seed):
             knowing_gains.setdefault(name, {})[rival] = KnowingGain(*compared)
+    lenient_gains = {
+        arm.name: _lenient_gains(arm.name, runs, findings) for arm in findings.arms if arm.name in runs
+    }
     return Measurements(
         **{field.name: getattr(findings, field.name) for field in fields(findings)},
         test_examples=len(scores),
@@ -43,6 +47,7 @@ def compare(runs: Mapping[str, ScoredRun], findings: Findings) -> Measurements:
         knowing=knowing,
         knowing_gains=knowing_gains,
         form_scores=_means(runs, FORM),
+        lenient_gains=lenient_gains,
     )
 
 
@@ -69,6 +74,8 @@ def _interval(scores: Sequence[Score], metric: str, seed: int) -> Estimate:
         return macro_f1_interval(*list_labels(scores), groups, np.random.default_rng(seed))
     values = [value_of(score, metric) for score in scores]
     defined = [(v, s.group) for v, s in zip(values, scores, strict=True) if v is not None]
+    if not defined:
+        return Estimate(0.0, 0.0, 1.0)  # Nothing is known.
     return score_interval([v for v, _ in defined], [group for _, group in defined])
 
 
@@ -93,6 +100,15 @@ def compare_pair(
         return None
     ours, theirs = ({i: pair[side] for i, pair in both.items()} for side in (0, 1))
     return paired_gain(ours, theirs, groups, rng), len(both)
+
+
+def _lenient_gains(name: str, runs: Mapping[str, ScoredRun], findings: Findings) -> dict[str, PairedGain]:
+    """What this trained model gains over each untrained rival where both are forgiven their form."""
+    metric, others = findings.primary_metric, {*findings.floors, *TRAINED, *CONTROLS}
+    rivals = [rival for rival in runs if rival not in others]
+    forgiven = {n: replace(runs[n], scores=forgive_form(runs[n].scores, metric)) for n in (name, *rivals)}
+    compared = {rival: compare_pair(name, rival, forgiven, metric, findings.seed) for rival in rivals}
+    return {rival: found[0] for rival, found in compared.items() if found is not None}
 
 
 def _labels(scores: Sequence[Score]) -> dict[str, str | None]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from tunewise.approaches.names import FINE_TUNED, RAG, WITH_DOCUMENTS
 from tunewise.decide.measurements import FactOrSkill, Forgetting, KnowingGain, Measurements, TrainedArm
-from tunewise.evaluate.stats import PairedGain
+from tunewise.evaluate.stats import PairedGain, non_inferiority_margin
 from tunewise.records import ApproachResult
 
 # The smallest gain worth training for. Test labels themselves are wrong on 3.3% of examples on average
@@ -70,13 +70,13 @@ MAX_PAYBACK_MONTHS = 6
 
 
 def surely_beats(gain: PairedGain | None) -> bool:
-    """Whether there is a gain at all: the 95% interval is above 0."""
-    return gain is not None and gain.low > 0
+    """Whether there is a gain at all."""
+    return gain is not None and gain.is_sure
 
 
 def wins_over(gain: PairedGain | None) -> bool:
     """Whether there is a gain (surely) and it is one that matters (in all likelihood)."""
-    return gain is not None and gain.low > 0 and gain.estimate >= SMALLEST_GAIN
+    return gain is not None and gain.is_sure and gain.estimate >= SMALLEST_GAIN
 
 
 def beats_floors(m: Measurements, name: str | None) -> bool:
@@ -107,7 +107,7 @@ def documents_know_more(m: Measurements) -> bool:
     without = (*m.prompts, *([FINE_TUNED] if m.arm(FINE_TUNED) is not None else []))
     gains = [_told(m.knowing_gains.get(RAG, {}).get(name)) for name in without]
     return bool(gains) and all(
-        gain is not None and gain.estimate >= CLEAR_GAIN and gain.low > 0 for gain in gains
+        gain is not None and gain.is_sure and gain.estimate >= CLEAR_GAIN for gain in gains
     )
 
 
@@ -181,15 +181,12 @@ def best_floor(m: Measurements) -> ApproachResult | None:
 
 
 def not_inferior(m: Measurements, arm: TrainedArm, rival: str) -> bool:
-    """Whether this model is surely not worse than `rival` by anything that matters.
-
-    Nor by half of what the rival is better than guessing (CONSORT on non-inferiority, Piaggio et al. 2012).
-    """
+    """Whether this model is surely not worse than `rival` by anything that matters."""
     gain, row, floor = m.gain_over(arm.name, rival), m.row(rival), best_floor(m)
     if gain is None or row is None:
         return False
-    beyond_guessing = row.score - floor.score if floor is not None else row.score
-    return gain.low > -min(SMALLEST_GAIN, max(0.0, beyond_guessing / 2))
+    guessing = floor.score if floor is not None else 0.0
+    return gain.low > -non_inferiority_margin(SMALLEST_GAIN, row.score, guessing)
 
 
 def pays_back(m: Measurements, arm: TrainedArm, rival: str) -> bool:

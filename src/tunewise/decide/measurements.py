@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 
 from tunewise.approaches.names import CONTROLS, FINE_TUNED, TRAINED, WITH_DOCUMENTS
 from tunewise.decide.costs import Saving, cost
-from tunewise.evaluate.stats import PairedGain
-from tunewise.records import ApproachResult, Estimate, Gain, ParityCertificate
+from tunewise.evaluate.judge import Judgement
+from tunewise.evaluate.stats import PairedGain, gain_over_all
+from tunewise.records import ApproachResult, Consistency, Estimate, Gain, ParityCertificate
 
 MIN_DUPLICATE_GROUPS = 20
 """From fewer inputs that occur twice, how often answers disagree cannot be told."""
@@ -32,9 +33,10 @@ class FactOrSkill:
     """Mean share of an answer that its own prompt holds."""
     distinct_answers: int
     gap_closed: Estimate | None
-    """Of what is to be known beyond the best floor: the share that the tuned model knows."""
+    """Of what is to be known beyond the best floor: the share that the tuned model knows, on the test set."""
     near_miss: float | None
-    """How much nearer wrong answers come to their own expected answer than to others of the same pattern."""
+    """How much nearer its wrong test answers come to their own expected answer than to others of the same
+    pattern; of questions, which `scores.jsonl` does not hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Retrieval:
     hit_rate: float
     random_hit_rate: float
     """The same for passages drawn at random, as common words stand everywhere."""
+    shortened_share: float | None = None
+    """Of the prompts of `rag`, those in which not all passages that were found have room, or not whole."""
 
     @property
     def lift(self) -> float:
@@ -64,18 +68,6 @@ class Disagreement:
     def is_known(self) -> bool:
         """Whether enough inputs occur twice."""
         return self.duplicate_groups >= MIN_DUPLICATE_GROUPS
-
-
-@dataclass(frozen=True, slots=True)
-class Consistency:
-    """How steady an approach's answers to the same validation inputs are."""
-
-    agreement: float
-    """Share of the pairs of repeated answers, at the temperature of deployment, that say the same."""
-    spread: float
-    """Between the best and the worst score over orders of the shots and layouts of the prompt."""
-    form_rate: float
-    """Share of all those answers that kept the form."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +109,10 @@ class TrainedArm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
-    """What a run knows beside its test answers; from data and validation, never from the test set."""
+    """What a run knows beside its test scores, from data and validation.
+
+    Of the test set it holds only what `fact_or_skill` says of how near the tuned model's answers came.
+    """
 
     primary_metric: str
     unique_examples: int
@@ -139,14 +134,11 @@ class Findings:
     """None where no documents were given."""
     disagreement: Disagreement | None = None
     neighbours_gain: float | None = None
-    """What the commonest label among the five most similar training examples gains over the commonest of all.
-
-    None where answers are no labels."""
+    """What the commonest label among the five most similar training examples scores on validation, beyond the
+    commonest of all. None where answers are no labels, or too few to tell."""
     learning_curve: CurveForecast | None = None
     consistency: dict[str, Consistency] = field(default_factory=dict)
     """By approach."""
-    lenient_gain: PairedGain | None = None
-    """The tuned model's gain over the best untrained rival where form costs neither of them anything."""
     general_use: bool = False
     """Whether the tuned model is to answer other things than its task as well."""
     calls_per_month: float | None = None
@@ -154,6 +146,8 @@ class Findings:
     upkeep_per_month: float = 0.0
     left_out: tuple[str, ...] = ()
     """What there was no time for, in words."""
+    judgements: tuple[Judgement, ...] = ()
+    """How test answers of trained models fare beside the best prompt's, where a judge was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +174,10 @@ class Measurements(Findings):
     knowing_gains: Mapping[str, Mapping[str, KnowingGain]] = field(default_factory=dict)
     form_scores: Mapping[str, float] = field(default_factory=dict)
     """By approach: the share of answers that kept the form; empty where answers have none."""
+    lenient_gains: Mapping[str, Mapping[str, PairedGain]] = field(default_factory=dict)
+    """What trained models gain over untrained rivals where form costs neither of them anything.
+
+    Among the rivals are prompts that the engine held to the form, where those were best on validation."""
 
     def __post_init__(self) -> None:
         named = {*self.floors, *self.gains, *(rival for gains in self.gains.values() for rival in gains)}
@@ -239,16 +237,12 @@ class Measurements(Findings):
 
     def gain(self, name: str) -> Gain | None:
         """Its gain over the best untrained rival, with the lowest end and largest p over all rivals."""
-        over_best = self.gain_over(name, self.best_untrained)
-        if over_best is None:
+        gains = {
+            rival: gain for rival in self.rivals_of(name) if (gain := self.gain_over(name, rival)) is not None
+        }
+        if self.best_untrained is None or self.best_untrained not in gains:
             return None
-        gains = [gain for rival in self.rivals_of(name) if (gain := self.gain_over(name, rival)) is not None]
-        return Gain(
-            estimate=over_best.estimate,
-            low=min(gain.low for gain in gains),
-            high=over_best.high,
-            p_value=min(1.0, 2 * max(gain.p_one_sided for gain in gains)),
-        )
+        return gain_over_all(gains, self.best_untrained)
 
     @property
     def ceiling(self) -> float:

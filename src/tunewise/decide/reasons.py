@@ -20,6 +20,8 @@ FORM_KEPT = 0.95
 MIN_AGREEMENT = 0.81
 # Layouts of one prompt that mean the same differ by 7.5 points in the median (Sclar et al. 2023).
 MAX_SPREAD = 0.10
+# A judge that tosses a coin in each order contradicts itself on half of the pairs.
+MAX_CONTRADICTED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +56,23 @@ def forgetting_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
 
 def form_only_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     """A gain that is gone where form costs nothing can be had without training."""
-    gain = m.lenient_gain
-    if arm is None or gain is None or wins_over(gain):
+    if arm is None:
         return None
+    lost = {
+        rival: gain
+        for rival, gain in m.lenient_gains.get(arm.name, {}).items()
+        if wins_over(m.gain_over(arm.name, rival)) and not wins_over(gain)
+    }
+    if not lost:
+        return None
+    rival = min(lost, key=lambda name: lost[name].estimate)
     text = (
-        "What training gained is the form alone: read leniently, it does no better than prompting "
-        f"({gain_over(m.best_untrained or 'it', gain)}). Enforcing the form (structured output) may do."
+        "What training gained seems to be the form alone: read leniently, it does not surely beat "
+        f"{name_in_words(m, rival)} any more ({gain_over(rival, lost[rival])}). Reading answers so, or "
+        "enforcing their form (structured output), may do."
     )
-    return Reason("form-only", text, {"gain_when_read_leniently": interval(gain)})
+    evidence = {name: interval(gain) for name, gain in m.lenient_gains[arm.name].items()}
+    return Reason("form-only", text, {"gains_when_read_leniently": evidence})
 
 
 def form_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
@@ -123,25 +134,57 @@ def volume_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     return Reason("cheaper-at-volume", text, evidence)
 
 
-def steadiness_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:  # noqa: ARG001 - its shape
+def unsteady_prompt_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:  # noqa: ARG001
     """A best untrained rival whose score hangs on chance or on wording."""
-    seen = m.consistency.get(m.best_untrained or "")
-    if seen is None or m.best_untrained is None:
+    return None if m.best_untrained is None else _unsteadiness(m, "unsteady-prompt", m.best_untrained)
+
+
+def unsteady_model_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
+    """A trained model of which the same is true."""
+    return None if arm is None else _unsteadiness(m, "unsteady-model", arm.name)
+
+
+def _unsteadiness(m: Measurements, code: str, name: str) -> Reason | None:
+    seen = m.consistency.get(name)
+    if seen is None:
         return None
     flaws = []
-    if seen.agreement < MIN_AGREEMENT:
-        cap = whole_percent(math.sqrt(seen.agreement))
-        same = whole_percent(seen.agreement)
-        flaws.append(f"asked again it gives the same answer {same} of the time, so it is right at most {cap}")
-    if seen.spread > MAX_SPREAD:
+    if seen.agreement is not None and seen.agreement < MIN_AGREEMENT:
+        cap, same = whole_percent(math.sqrt(seen.agreement)), whole_percent(seen.agreement)
+        flaws.append(
+            f"asked again at temperature {seen.temperature:g} it gives the same answer {same} of the time, "
+            f"so it is right at most {cap}"
+        )
+    if seen.spread is not None and seen.spread > MAX_SPREAD:
         flaws.append(f"its score moves by {whole_points(seen.spread)} with order and layout")
-    if seen.form_rate < FORM_KEPT:
+    if seen.form_rate is not None and seen.form_rate < FORM_KEPT:
         flaws.append(f"it keeps the form of the answer {whole_percent(seen.form_rate)} of the time")
     if not flaws:
         return None
-    who = name_in_words(m, m.best_untrained)
+    who = name_in_words(m, name)
     text = f"{who[:1].upper()}{who[1:]} is unsteady: {'; '.join(flaws)}."
-    return Reason("unsteady-prompt", text, {m.best_untrained: asdict(seen)})
+    return Reason(code, text, {name: asdict(seen)})
+
+
+def judge_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
+    """What a judge said of the two answers, where somebody asked one: beside the metric, not in its place."""
+    said = next((j for j in m.judgements if arm is not None and j.first == arm.name), None)
+    if said is None:
+        return None
+    if said.gain is None:
+        text = f"The judge ({said.judge}) gave no verdict on any pair of answers: {said.problem}."
+    else:
+        text = (
+            f"The judge ({said.judge}) finds the tuned model's answers better than those of {said.second} on "
+            f"{said.wins} of {said.examples} unseen examples and worse on {said.losses} "
+            f"({gain_over(said.second, said.gain)}); this decides nothing."
+        )
+    if said.contradicted >= MAX_CONTRADICTED * max(1, said.judged):
+        text += (
+            f" It means little: on {said.contradicted} of {said.judged} pairs the judge changed its mind "
+            "with the order of the answers. Ask a larger model."
+        )
+    return Reason("judged", text, {"judgement": asdict(said)})
 
 
 def gain_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
@@ -168,21 +211,25 @@ def test_size_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
 
 
 _PARITY = Observation(NOT_PARITY, "the tuned model is not served as it was trained", parity_reason)
-_STEADINESS = Observation(
-    "unsteady-prompt",
-    f"the best untrained approach agrees with itself in fewer than {whole_percent(MIN_AGREEMENT)} of "
-    f"repeats, moves by more than {whole_points(MAX_SPREAD)} with order and layout, or keeps the form in "
-    f"fewer than {whole_percent(FORM_KEPT)}",
-    steadiness_reason,
+_UNSTEADY = (
+    f"agrees with itself in fewer than {whole_percent(MIN_AGREEMENT)} of repeats, moves by more than "
+    f"{whole_points(MAX_SPREAD)} with order and layout, or keeps the form in fewer than "
+    f"{whole_percent(FORM_KEPT)}"
+)
+_UNSTEADY_PROMPT = Observation(
+    "unsteady-prompt", f"the best untrained approach {_UNSTEADY}", unsteady_prompt_reason
 )
 _TEST_SIZE = Observation("test-size", "a tuned model was compared with a prompt", test_size_reason)
+_JUDGE = Observation("judged", "a judge was asked with `--judge`", judge_reason)
 _FORGETTING = Observation(FORGETS, "training did harm beyond its task", forgetting_reason)
 
 OBSERVATIONS_ON_A_WIN: tuple[Observation, ...] = (
     _FORGETTING,
+    _JUDGE,
     Observation(
         "form-only",
-        f"read leniently, the tuned model does not win by {whole_points(SMALLEST_GAIN)} any more",
+        "read leniently (whatever its case, punctuation, fences and the words around it), an untrained "
+        f"approach is not beaten by {whole_points(SMALLEST_GAIN)} any more",
         form_only_reason,
     ),
     Observation(
@@ -190,12 +237,14 @@ OBSERVATIONS_ON_A_WIN: tuple[Observation, ...] = (
         f"the tuned model keeps the form of the answer in {whole_percent(FORM_KEPT)} or more, no prompt does",
         form_reason,
     ),
+    Observation("unsteady-model", f"the tuned model {_UNSTEADY}", unsteady_model_reason),
     Observation("cheaper-per-call", "calls to the tuned model cost less than the best prompt's", cost_reason),
-    _STEADINESS,
+    _UNSTEADY_PROMPT,
     _TEST_SIZE,
 )
 OBSERVATIONS_ON_NO_WIN: tuple[Observation, ...] = (
     _PARITY,
+    _JUDGE,
     Observation(MEASURED_GAIN, "both were measured, and the reason before does not say it", gain_reason),
     Observation(
         "cheaper-at-volume",
@@ -204,6 +253,6 @@ OBSERVATIONS_ON_NO_WIN: tuple[Observation, ...] = (
         "less or better, and no number of calls was declared",
         volume_reason,
     ),
-    _STEADINESS,
+    _UNSTEADY_PROMPT,
     _TEST_SIZE,
 )

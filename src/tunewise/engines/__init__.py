@@ -19,7 +19,7 @@ from tunewise.models.base import (
 )
 from tunewise.models.embedded import EMBEDDED
 from tunewise.records import ModelRecord
-from tunewise.settings import Settings, get_settings
+from tunewise.settings import VLLM_PRECISION, Settings, get_settings
 from tunewise.store.registry import model_folder
 
 if TYPE_CHECKING:
@@ -118,6 +118,7 @@ def open_vllm_engine(
 
 def _vllm_spec(settings: Settings) -> VllmSpec:
     """In the precision that this machine trains in, so that both compute the same, unless it is set."""
+    settings.check(VLLM_PRECISION)
     device = choose_device(settings.device)
     precision: Precision = settings.vllm_precision or precision_on(device)
     is_url = settings.vllm.startswith(("http://", "https://"))

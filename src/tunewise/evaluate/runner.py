@@ -24,7 +24,11 @@ class Decoding:
 
     scoring: Scoring
     max_tokens: int
-    """Answers are cut here. Greedy decoding; the end of turn stops an answer before that."""
+    """Answers are cut here; the end of turn stops an answer before that."""
+    temperature: float = 0.0
+    """Greedy, but where steadiness is measured."""
+    seed: int | None = None
+    """Of sampling."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class ScoredRun:
 
     def score(self, metric: str) -> float:
         """What the metric says of all answers together: their mean, unless it is one of the whole set."""
-        return score_set(metric, self.scores) if metric in SET_METRICS else self.mean(metric)
+        return score_set(self.scores) if metric in SET_METRICS else self.mean(metric)
 
     def to_json(self) -> dict[str, Any]:
         """For the run folder."""
@@ -79,6 +83,8 @@ def run_approach(
             approach.model,
             approach.messages(example),
             decoding.max_tokens,
+            decoding.temperature,
+            seed=decoding.seed,
             grammar=approach.grammar,
             tools=example.tools,
             parallel_tool_calls=example.parallel_tool_calls,

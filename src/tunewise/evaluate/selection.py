@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from tunewise.approaches.base import Approach
@@ -105,12 +106,10 @@ def choose_prompts(
     )
 
 
-def calls_per_setup() -> float:
+def calls_per_setup(num_validation: int) -> float:
     """How many calls `choose_prompts` makes for each setup, taken over all of them."""
-    calls, stay, before = 0.0, 1.0, 0
-    for until in ROUNDS:
-        calls, stay, before = calls + stay * (until - before), stay / 2, until
-    return calls
+    ends = [min(until, num_validation) for until in (0, *ROUNDS)]
+    return sum((until - before) * 0.5**i for i, (before, until) in enumerate(pairwise(ends)))
 
 
 def _ask(approach: Approach, examples: Sequence[Example], engine: Engine, decoding: Decoding) -> ScoredRun:

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewise.report.charts import LossPoint
-from tunewise.report.wording import count, duration, is_number, moment, money, plain, points, shorten, title
+from tunewise.report.wording import (
+    count,
+    duration,
+    is_number,
+    moment,
+    money,
+    plain,
+    points,
+    shorten,
+    title,
+)
 
 _VALUE_LIMIT = 400
 
@@ -173,6 +183,7 @@ _STAGES = {
     "choose-prompts-": "Choosing prompts for ",
     "choose-prompts": "Choosing prompts",
     "plan-time": "Planning the time",
+    "steadiness-": "Asking again: ",
     "test-": "Testing ",
     "train-": "Training ",
     "parity-": "Comparing with what was trained: ",

@@ -59,6 +59,8 @@ class Found:
     """Of the answers of validation, how much stood in the passages found ..."""
     random_hit_rate: str | None
     """... and in as many passages drawn at random."""
+    shortened: str | None
+    """The share of prompts without room for all that was found."""
 
 
 def tell_apart(verdict: Verdict, scores: Sequence[Score]) -> tuple[KnowingAndForm, ...]:
@@ -97,17 +99,15 @@ def follow_passages(verdict: Verdict, sheet: AnswerSheet, manifest: Mapping[str,
 
     None where no documents were searched.
     """
-    hit_rate = look_up(manifest, "findings", "retrieval", "hit_rate")
-    random_hit_rate = look_up(manifest, "findings", "retrieval", "random_hit_rate")
-    rows, names = _found_rows(verdict, sheet, look_up(manifest, "passages_hold"))
-    if not rows and not is_number(hit_rate):
-        return None
-    return Found(
-        tuple(shorten(name, NAME_LIMIT) for name in names),
-        rows,
-        percent(hit_rate) if is_number(hit_rate) else None,
-        percent(random_hit_rate) if is_number(random_hit_rate) else None,
+    hit_rate, random_hit_rate, shortened = (
+        percent(share) if is_number(share := look_up(manifest, "findings", "retrieval", key)) else None
+        for key in ("hit_rate", "random_hit_rate", "shortened_share")
     )
+    rows, names = _found_rows(verdict, sheet, look_up(manifest, "passages_hold"))
+    if not rows and hit_rate is None:
+        return None
+    names = [shorten(name, NAME_LIMIT) for name in names]
+    return Found(tuple(names), rows, hit_rate, random_hit_rate, shortened)
 
 
 def _found_rows(verdict: Verdict, sheet: AnswerSheet, held: Any) -> tuple[tuple[FoundRow, ...], list[str]]:

@@ -113,7 +113,7 @@ def _row(result: ApproachResult, verdict: Verdict, scores: Sequence[Score], metr
 
 def _measure(scores: Sequence[Score], metric: str) -> Measure:
     if metric in SET_METRICS and scores:
-        return Measure(percent(score_set(metric, scores)), undefined=0)
+        return Measure(percent(score_set(scores)), undefined=0)
     values = [score.metrics.get(metric) for score in scores if score.status == "answered"]
     defined = [value for value in values if value is not None and is_number(value)]
     return Measure(_mean(defined), len(values) - len(defined))
@@ -164,6 +164,7 @@ METRIC_NAMES: Mapping[str, str] = {
     "contains_answer": "Answer contained",
     "chrf": "chrF",
     "rouge_l": "ROUGE-L",
+    "embedding_similarity": "Similarity of meaning",
     "knowing": "Asked-for values held",
     "form": "Form kept",
 }

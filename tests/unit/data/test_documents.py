@@ -78,7 +78,11 @@ def test_each_page_of_a_pdf_is_a_document(tmp_path: Path):
         ("a.jsonl", b'{"text": "x"}\n{"body": "y"}', r':2: has null as "text": give \{"text": "..."\}'),
         ("a.jsonl", b"[1]", ":1: has null as"),
         ("a.jsonl", b"{", ":1: not JSON"),
-        ("a.txt", b"\xff", "is not UTF-8"),
+        (
+            "a.txt",
+            b"\xff",
+            "is not UTF-8: save it as UTF-8, or name what it is in, such as --encoding latin-1",
+        ),
         ("a.txt.gz", b"\x1f\x8b\x08", "cannot be read .*: get or make the file anew"),
         ("a.html", b"<script>show()</script>", "shows no text until its scripts run"),
         ("a.pdf", b"%PDF-1.7 and then nothing", "is no PDF that can be read"),
@@ -125,3 +129,12 @@ def pdf(*pages: str, password: str | None = None) -> bytes:
     written = io.BytesIO()
     writer.write(written)
     return written.getvalue()
+
+
+def test_documents_that_are_no_utf8_are_read_in_the_encoding_that_was_named(tmp_path: Path):
+    (tmp_path / "new.txt").write_text("naïve", "utf-8")
+    (tmp_path / "old.txt").write_text("naïve", "latin-1")
+    (tmp_path / "wide.txt").write_text("naïve", "utf-16")
+    assert read_documents(tmp_path, "latin-1").texts == ("naïve", "naïve", "naïve")
+    with pytest.raises(DataError, match=r"old\.txt: is not UTF-8 nor ASCII"):
+        read_documents(tmp_path, "ascii")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from tunewise.decide.compare import compare, saved_per_call
+from tunewise.decide.compare import compare, saved_per_call, summarise
 from tunewise.decide.measurements import Findings, TrainedArm
 from tunewise.decide.verdict import decide
 from tunewise.evaluate.runner import ScoredRun
-from tunewise.records import TRAINS, Score
+from tunewise.records import TRAINS, Score, Verdict
 
 FINDINGS = Findings(
     primary_metric="exact_match",
@@ -45,6 +46,12 @@ RUNS = {
     "from-scratch": scored("from-scratch", 50),
     "fine-tuned": scored("fine-tuned", 80, knows=1.0),
 }
+
+
+def test_a_metric_that_is_undefined_everywhere_says_nothing() -> None:
+    scores = tuple(replace(score, metrics={"exact_match": None}) for score in RUNS["few-shot"].scores)
+    row = summarise("few-shot", ScoredRun(scores, 1.0), "exact_match", 0.1, 0)
+    assert (row.score, row.low, row.high) == (0.0, 0.0, 1.0)
 
 
 def test_measurements_are_findings_and_what_the_answers_show() -> None:
@@ -84,6 +91,15 @@ def test_a_metric_that_no_answer_has_is_not_measured() -> None:
     plain = {name: scored(name, 50) for name in RUNS}
     m = compare(plain, FINDINGS)
     assert (m.knowing, m.knowing_gains, m.form_scores) == ({}, {}, {})
+
+
+@pytest.mark.parametrize(("wins", "recommendation"), [(5, "inconclusive"), (6, "fine-tune")])
+def test_few_wins_that_chance_would_give_as_well_win_nothing(wins: int, recommendation: str) -> None:
+    # Five heads in a row come once in 32 throws, though the interval is above zero already.
+    runs = {**RUNS, "fine-tuned": scored("fine-tuned", 30 + wins)}
+    m = compare(runs, FINDINGS)
+    assert m.gains["fine-tuned"]["few-shot"].low > 0
+    assert decide(m).recommendation == recommendation
 
 
 def test_the_order_of_rows_makes_no_difference() -> None:
@@ -172,3 +188,41 @@ def test_macro_f1_decides_by_the_answers_together() -> None:
         assert 0 < gain.low < gain.estimate < gain.high
     assert decide(m).recommendation == "fine-tune"
     assert compare(runs, findings) == m
+
+
+def written(
+    approach: str, forms: tuple[str, ...], right: float, metrics: Callable[[bool], Metrics]
+) -> ScoredRun:
+    """Labels, right in this share of answers and written in these forms by turns."""
+    dice, scores = random.Random(approach), []
+    for example in range(200):
+        expected, other = random.Random(example).sample(["billing issue", "login issue"], 2)
+        said = expected if dice.random() < right else other
+        answer, name = forms[example % len(forms)].format(said, said.capitalize()), f"e{example}"
+        scores.append(
+            Score(approach, name, name, "answered", answer, expected, metrics(answer == expected), 20, 4, 5.0)
+        )
+    return ScoredRun(tuple(scores), seconds=20.0)
+
+
+Metrics = dict[str, float | None]
+TALKATIVE = ("{1}.", "Sure!\n```\n{0}\n```", "Label: {0}", "{0}")
+
+
+@pytest.mark.parametrize("metric", ["exact_match", "macro_f1"])
+def test_a_gain_in_form_alone_is_told_from_the_answers(metric: str) -> None:
+    def measure(prompt: float) -> Verdict:
+        def metrics(right: bool) -> Metrics:
+            return {"exact_match": float(right), metric: float(right)}
+
+        runs = {
+            "majority": written("majority", ("{0}",), 0.5, metrics),
+            "few-shot": written("few-shot", TALKATIVE, prompt, metrics),
+            "fine-tuned": written("fine-tuned", ("{0}",), 0.93, metrics),
+        }
+        return decide(compare(runs, replace(FINDINGS, primary_metric=metric)))
+
+    same, better = measure(prompt=0.93), measure(prompt=0.6)
+    assert same.recommendation == better.recommendation == "fine-tune"
+    assert "form-only" in [reason.code for reason in same.reasons]
+    assert "form-only" not in [reason.code for reason in better.reasons]

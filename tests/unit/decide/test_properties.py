@@ -263,6 +263,7 @@ def test_narrower_intervals_leave_fine_tune_for_both_at_most(m: Measurements, fa
 @SETTINGS
 @given(ANY_RUN)
 def test_what_decides_nothing_changes_no_recommendation(m: Measurements) -> None:
-    assert decide(replace(m, lenient_gain=gain(0.0))).recommendation == decide(m).recommendation
+    lenient = {"fine-tuned": {"few-shot": gain(0.0)}}
+    assert decide(replace(m, lenient_gains=lenient)).recommendation == decide(m).recommendation
     forms = replace(m, form_scores={"fine-tuned": 1.0, "few-shot": 0.1})
     assert decide(forms).recommendation == decide(m).recommendation

@@ -314,4 +314,7 @@ def test_of_several_guards_the_first_is_named() -> None:
 def test_a_model_tuned_with_documents_that_wins_but_fails_a_guard_is_not_passed_over_in_silence() -> None:
     m = with_failed_calls(measured(tuned=0.40, prompt=0.38, rag=0.38, both=0.90), "fine-tuned-rag", 9)
     assert decide(m).reasons[0].code == "tuned-calls-fail"
-    assert decide(replace(m, lenient_gain=gain(0.0))).recommendation == "keep-prompting"
+    assert (
+        decide(replace(m, lenient_gains={"fine-tuned": {"few-shot": gain(0.0)}})).recommendation
+        == "keep-prompting"
+    )

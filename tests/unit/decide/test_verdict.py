@@ -19,9 +19,11 @@ from measured_runs import (
     with_failed_calls,
     without,
 )
-from tunewise.decide.measurements import Consistency, Disagreement, Measurements
+from tunewise.decide.measurements import Disagreement, Measurements
 from tunewise.decide.verdict import decide
+from tunewise.evaluate.judge import Judgement
 from tunewise.evaluate.stats import PairedGain
+from tunewise.records import Consistency
 
 
 def ruling(m: Measurements) -> tuple[str, str]:
@@ -198,8 +200,12 @@ def test_a_form_that_prompts_keep_as_well_is_no_reason() -> None:
 
 
 def test_a_gain_that_a_lenient_reader_does_not_see_is_said_to_be_form() -> None:
-    assert "form-only" in codes(measured(lenient_gain=gain(0.01)))
-    assert "form-only" not in codes(measured(lenient_gain=gain(0.40)))
+    assert "form-only" in codes(measured(lenient_gains={"fine-tuned": {"few-shot": gain(0.01)}}))
+    assert "form-only" not in codes(measured(lenient_gains={"fine-tuned": {"few-shot": gain(0.40)}}))
+    # One rival read leniently is enough, whichever prompt was best when read strictly.
+    weakest = {"few-shot": gain(0.40), "zero-shot": gain(0.02)}
+    reason = decide(measured(lenient_gains={"fine-tuned": weakest})).reasons[1]
+    assert "does not surely beat zero-shot any more (+2.0 points over zero-shot" in reason.text
 
 
 def test_a_win_of_a_model_that_forgets_comes_with_a_warning() -> None:
@@ -208,15 +214,21 @@ def test_a_win_of_a_model_that_forgets_comes_with_a_warning() -> None:
     assert "12 points fewer right" in decide(m).reasons[1].text
 
 
-@pytest.mark.parametrize(
-    ("consistency", "words"),
-    [
-        (Consistency(0.80, 0.05, 1.0), "gives the same answer 80% of the time, so it is right at most 89%"),
-        (Consistency(0.95, 0.11, 1.0), "moves by 11 points"),
-        (Consistency(0.95, 0.05, 0.94), "keeps the form of the answer 94% of the time"),
-        (Consistency(0.81, 0.10, 0.95), None),
-    ],
-)
+def steady(agreement: float | None, spread: float | None, form_rate: float | None) -> Consistency:
+    return Consistency(agreement, spread, form_rate, raw_agreement=0.1, inputs=20, temperature=1.0)
+
+
+UNSTEADY = [
+    (steady(0.80, 0.05, 1.0), "at temperature 1 it gives the same answer 80% of the time, so it is right at "
+                              "most 89%"),
+    (steady(0.95, 0.11, 1.0), "moves by 11 points"),
+    (steady(0.95, 0.05, 0.94), "keeps the form of the answer 94% of the time"),
+    (steady(0.81, 0.10, 0.95), None),
+    (steady(None, None, None), None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("consistency", "words"), UNSTEADY)
 def test_an_unsteady_prompt_is_a_reason_and_decides_nothing(
     consistency: Consistency, words: str | None
 ) -> None:
@@ -225,6 +237,15 @@ def test_an_unsteady_prompt_is_a_reason_and_decides_nothing(
     texts = [reason.text for reason in verdict.reasons if reason.code == "unsteady-prompt"]
     assert [words in text for text in texts] == ([] if words is None else [True])
     assert verdict.recommendation == decide(kept).recommendation
+
+
+@pytest.mark.parametrize(("consistency", "words"), UNSTEADY)
+def test_so_is_an_unsteady_model_that_won(consistency: Consistency, words: str | None) -> None:
+    verdict = decide(measured(consistency={"fine-tuned": consistency}))
+    texts = [reason.text for reason in verdict.reasons if reason.code == "unsteady-model"]
+    assert [text.startswith("The tuned model is unsteady") for text in texts] == [True] * len(texts)
+    assert [words in text for text in texts] == ([] if words is None else [True])
+    assert verdict.recommendation == "fine-tune"
 
 
 def test_a_cheaper_model_that_is_as_good_asks_for_the_number_of_calls() -> None:
@@ -254,3 +275,38 @@ def test_failed_calls_stop_a_win_on_either_side() -> None:
     assert ruling(with_failed_calls(m, "few-shot", 4)) == ("fine-tune", "beats-every-rival")
     assert ruling(with_failed_calls(m, "few-shot", 5)) == ("inconclusive", "rival-calls-fail")
     assert not decide(with_failed_calls(m, "few-shot", 5)).deployed
+
+
+def judged(wins: int, losses: int, contradicted: int = 0, examples: int = 233) -> Measurements:
+    share = (wins - losses) / examples
+    found = PairedGain(share, share - 0.05, share + 0.05, 0.01, 0.02, 0.3, 1.0)
+    ties = examples - wins - losses
+    said = Judgement("embedded", "fine-tuned", "few-shot", wins, ties, losses, 100, contradicted, 0, found)
+    return replace(measured(), judgements=(said,))
+
+
+def test_what_a_judge_said_stands_among_the_reasons_and_decides_nothing() -> None:
+    against, without_one = decide(judged(wins=10, losses=90)), decide(measured())
+    assert (against.recommendation, against.reasons[0]) == (
+        without_one.recommendation,
+        without_one.reasons[0],
+    )
+    assert against.reasons[1].code == "judged"
+    assert (
+        "better than those of few-shot on 10 of 233 unseen examples and worse on 90"
+        in against.reasons[1].text
+    )
+    assert "decides nothing" in against.reasons[1].text
+    assert against.reasons[1].evidence["judgement"]["losses"] == 90
+
+
+def test_a_judge_that_contradicts_itself_is_not_to_be_trusted() -> None:
+    steady, fickle = (decide(judged(20, 10, contradicted=n)).reasons[1].text for n in (49, 50))
+    assert "It means little" not in steady
+    assert "It means little: on 50 of 100 pairs the judge changed its mind" in fickle
+
+
+def test_a_judge_without_a_verdict_says_why() -> None:
+    nothing = Judgement("embedded", "fine-tuned", "few-shot", 0, 0, 0, 233, 0, 233, None, "out of memory")
+    text = decide(replace(measured(), judgements=(nothing,))).reasons[1].text
+    assert text == "The judge (embedded) gave no verdict on any pair of answers: out of memory."

@@ -425,4 +425,4 @@ def test_the_settings_name_a_program_or_a_server(base: BaseModel, server: FakeVl
     with closing(open_vllm_engine(base, settings=half)) as engine:
         assert engine.precision == "bfloat16"
     with pytest.raises(SpecError, match="use float32 or bfloat16"):
-        read_settings({"TUNEWISE_VLLM_DTYPE": "half"})
+        open_vllm_engine(base, settings=read_settings(running | {"TUNEWISE_VLLM_DTYPE": "half"}))

@@ -21,7 +21,7 @@ from tunewise.evaluate.runner import (
     run_floor,
     value_of,
 )
-from tunewise.evaluate.selection import PromptChoice, choose_prompts
+from tunewise.evaluate.selection import PromptChoice, calls_per_setup, choose_prompts
 from tunewise.progress import SilentProgress
 from tunewise.records import ChatRequest, Completion, Example, Grammar, Message, Score, Tool, ToolCall
 
@@ -165,8 +165,14 @@ def test_each_rival_is_set_up_on_validation_within_a_number_of_calls(engine: Loc
     assert set(choice.ranking) == set(choice.setups)
     assert choice.best == choice.ranking[0]
     assert choice.best_without({choice.ranking[0]}) == choice.ranking[1]
-    assert choice.calls == len(EXAMPLES) * len(setups)
+    assert choice.calls == len(EXAMPLES) * len(setups) == len(setups) * calls_per_setup(len(EXAMPLES))
     assert PromptChoice.from_json(json.loads(json.dumps(choice.to_json()))) == choice
+
+
+def test_the_calls_of_a_choice_are_known_beforehand() -> None:
+    assert calls_per_setup(100) == 12 + (36 - 12) / 2
+    assert calls_per_setup(20) == 12 + (20 - 12) / 2
+    assert calls_per_setup(5) == 5
 
 
 def test_prompts_are_held_to_the_form_that_they_were_set_up_with(engine: LocalEngine) -> None:

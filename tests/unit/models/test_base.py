@@ -108,13 +108,21 @@ def test_a_suffix_that_would_break_an_id_is_refused(suffix: str) -> None:
 @pytest.mark.parametrize("price", ["free", "-1", "nan", "inf"])
 def test_a_price_that_is_no_price_is_refused(price: str) -> None:
     with pytest.raises(SpecError, match="TUNEWISE_HOURLY_PRICE"):
-        read_settings({"TUNEWISE_HOURLY_PRICE": price})
+        read_settings({"TUNEWISE_HOURLY_PRICE": price}).check("TUNEWISE_HOURLY_PRICE")
 
 
 @pytest.mark.parametrize("organization", ["a:b", "a/b", "ä"])
 def test_an_organisation_that_would_break_an_id_is_refused(organization: str) -> None:
     with pytest.raises(SpecError, match="TUNEWISE_ORG"):
-        read_settings({"TUNEWISE_ORG": organization})
+        read_settings({"TUNEWISE_ORG": organization}).check("TUNEWISE_ORG")
+
+
+def test_what_is_wrong_with_one_variable_stops_nothing_that_does_without_it() -> None:
+    settings = read_settings({"TUNEWISE_HOURLY_PRICE": "abc", "TUNEWISE_HOME": "/somewhere"})
+    assert settings.registry == Path("/somewhere/tunewise.db")
+    settings.check("TUNEWISE_ORG", "TUNEWISE_VLLM_DTYPE")
+    with pytest.raises(SpecError, match="TUNEWISE_HOURLY_PRICE is 'abc': give a number such as"):
+        settings.cost(1.0)
 
 
 def test_an_unset_price_is_an_assumption_and_a_set_one_is_not() -> None:

@@ -56,10 +56,12 @@ def test_right_answers_are_counted_by_how_much_of_them_was_found() -> None:
 
 def test_the_page_says_how_often_the_search_found_the_answer() -> None:
     verdict, scores = with_documents()
-    manifest = {"findings": {"retrieval": {"hit_rate": 0.78, "random_hit_rate": 0.13}}}
+    manifest = {
+        "findings": {"retrieval": {"hit_rate": 0.78, "random_hit_rate": 0.13, "shortened_share": 0.25}}
+    }
     text = Page(render_report(verdict, scores, manifest)).text
     assert "the passages found held 78.0% of what the answers say and their questions do not" in text
-    assert "passages drawn at random held 13.0%" in text
+    assert "passages drawn at random held 13.0%. In 25.0% of the prompts there was no room" in text
 
 
 def test_without_documents_nothing_is_said_of_passages() -> None:

@@ -73,9 +73,14 @@ class DataFile:
 
     @cached_property
     def encoding(self) -> str:
-        """What was asked for, or what the byte order mark says, or UTF-8."""
+        """What was asked for, or else its own."""
+        return self.asked_encoding or self.own_encoding
+
+    @cached_property
+    def own_encoding(self) -> str:
+        """What the byte order mark says, or else UTF-8."""
         marked = (name for mark, name in _BYTE_ORDER_MARKS if self.head.startswith(mark))
-        return self.asked_encoding or next(marked, "utf-8")
+        return next(marked, "utf-8")
 
     @cached_property
     def head_text(self) -> str:

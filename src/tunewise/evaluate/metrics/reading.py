@@ -36,6 +36,11 @@ def strip_fence(text: str) -> str:
     return fenced[1].strip() if fenced else stripped
 
 
+def list_fenced(text: str) -> list[str]:
+    """What stands in its Markdown fences."""
+    return [inner.strip() for inner in _FENCE.findall(text)]
+
+
 def find_json(text: str) -> Json | None:
     """The first object or array in it, so that prose around it costs nothing (the `form` metric sees it).
 

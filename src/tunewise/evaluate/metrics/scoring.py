@@ -21,6 +21,7 @@ from tunewise.evaluate.metrics.matching import contains_answer, exact_match, num
 from tunewise.evaluate.metrics.overlap import chrf, rouge_l
 from tunewise.evaluate.metrics.own import load_metric, names_function
 from tunewise.evaluate.metrics.reading import is_number
+from tunewise.evaluate.metrics.similarity import SIMILARITY, open_similarity
 from tunewise.records import Example
 
 Metric = Callable[[str, Example], float | None]
@@ -38,7 +39,7 @@ METRICS: dict[str, Callable[[str, str], float | None]] = {
     "rouge_l": rouge_l,
 }
 KNOWING, FORM = "knowing", "form"
-METRIC_NAMES = (*METRICS, KNOWING, FORM)
+METRIC_NAMES = (*METRICS, SIMILARITY, KNOWING, FORM)
 SHORT_ANSWER_WORDS = 5
 """What `DOMINANT` of short texts stay within; there is mostly one way to put those, so they are matched."""
 
@@ -55,6 +56,8 @@ _BY_KIND: Mapping[AnswerKind, tuple[str, ...]] = {
 class Scoring:
     """The metrics of a run; the first is the primary one, which decides."""
 
+    answers: AnswerKind
+    """What most training answers are."""
     metrics: Mapping[str, Metric]
 
     @property
@@ -76,17 +79,20 @@ def choose_scoring(train: Sequence[Example], asked: str | None = None) -> Scorin
     """The metrics that fit the training answers, with the one that was asked for as the primary one.
 
     `asked` is a name of `METRIC_NAMES` or `module.py:function`. Raises `SpecError` where there is no such
-    metric, where it makes no sense of these answers, or where the function fails on some.
+    metric, where it makes no sense of these answers, or where the function fails on some; and
+    `ModelUnavailableError` where it needs a model that is not installed.
     """
     forms = infer_forms(train)
     kind = _kind_of(train, forms)
     labels = forms.overall.labels if isinstance(forms.overall, LabelForm) else ()
     known = {name: _of_example(metric) for name, metric in METRICS.items()}
     known |= {KNOWING: Knowing(labels), FORM: FormKept(forms)}
+    if asked == SIMILARITY:
+        known[SIMILARITY] = open_similarity()
     names = [*_BY_KIND[kind], KNOWING, FORM]
     if asked is not None and names_function(asked):
         own = load_metric(asked)
-        if own.name in known:
+        if own.name in METRIC_NAMES:
             raise SpecError(
                 f"--metric {asked}: {own.name} is the name of a metric already: rename the function"
             )
@@ -96,7 +102,7 @@ def choose_scoring(train: Sequence[Example], asked: str | None = None) -> Scorin
     if asked is not None:
         _check_sense(asked, known, kind, train)
         names = [asked, *(name for name in names if name != asked)]
-    return Scoring({name: known[name] for name in names})
+    return Scoring(kind, {name: known[name] for name in names})
 
 
 def _check_sense(asked: str, known: Mapping[str, Metric], kind: AnswerKind, train: Sequence[Example]) -> None:

@@ -1,33 +1,46 @@
-"""How near an answer comes to the meaning of the expected one, by the caller's embedding model."""
+"""How near an answer comes to the meaning of the expected one, by an embedding model."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
+from tunewise.records import Example
 
-from tunewise.records import Score
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 SIMILARITY = "embedding_similarity"
-Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
+Embed = Callable[[Sequence[str]], "npt.NDArray[np.float32]"]
 """Texts to vectors, (texts, dimensions), in their order; each of length 1."""
 
 
-def add_similarity(scores: Sequence[Score], embed: Embed) -> tuple[Score, ...]:
-    """The scores with the metric `SIMILARITY`: the cosine of answer and expected answer, not below 0.
+class EmbeddingSimilarity:
+    """The cosine of an answer and the expected one, not below 0. None where nothing is expected.
 
-    Undefined for what was not answered. All texts are embedded together, each different one once.
+    Equal texts are 1 and an empty answer is 0, whatever the model makes of them.
     """
-    answered = [score for score in scores if score.status == "answered"]
-    texts = list(dict.fromkeys(text for score in answered for text in (score.answer, score.expected)))
-    vectors = dict(zip(texts, embed(texts), strict=True)) if texts else {}
 
-    def similarity(score: Score) -> float | None:
-        if score.status != "answered":
+    def __init__(self, embed: Embed) -> None:
+        # Expected answers come back with every rival, and many rivals answer alike.
+        self._vector = lru_cache(maxsize=10_000)(lambda text: embed([text])[0])
+
+    def __call__(self, answer: str, example: Example) -> float | None:
+        """As said above."""
+        given, wanted = answer.strip(), example.answer.strip()
+        if not wanted:
             return None
-        cosine = float(vectors[score.answer] @ vectors[score.expected])
-        return min(1.0, max(0.0, cosine))
+        if not given or given == wanted:
+            return float(given == wanted)
+        return min(1.0, max(0.0, float(self._vector(given) @ self._vector(wanted))))
 
-    return tuple(replace(score, metrics={**score.metrics, SIMILARITY: similarity(score)}) for score in scores)
+
+def open_similarity() -> EmbeddingSimilarity:
+    """By the embedding model of the installed wheel. Raises `ModelUnavailableError`: how to install it."""
+    from tunewise.progress import SilentProgress
+    from tunewise.retrieval.embeddings import open_embedder  # brings in numpy and, at its first text, torch
+
+    embedder = open_embedder()
+    return EmbeddingSimilarity(lambda texts: embedder.embed(texts, SilentProgress(), ""))

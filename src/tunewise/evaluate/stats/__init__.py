@@ -6,10 +6,10 @@ as independent claims more than was measured. All intervals are 95%. Start readi
 """
 
 from tunewise.evaluate.stats.claims import Zone, gain_over_all, holm, non_inferiority_margin, zone_of
-from tunewise.evaluate.stats.gains import MetricKind, PairedGain, paired_gain
+from tunewise.evaluate.stats.gains import MetricKind, PairedGain, paired_gain, settle_orders
 from tunewise.evaluate.stats.groups import MIN_DIFFERING_GROUPS, design_effect
 from tunewise.evaluate.stats.intervals import mean_interval, score_interval, tango, wilson
-from tunewise.evaluate.stats.macro_f1 import macro_f1_gain, macro_f1_interval
+from tunewise.evaluate.stats.macro_f1 import macro_f1, macro_f1_gain, macro_f1_interval
 from tunewise.evaluate.stats.permutation import ChanceOfGain, flip_test, sign_flip
 
 __all__ = [
@@ -22,12 +22,14 @@ __all__ = [
     "flip_test",
     "gain_over_all",
     "holm",
+    "macro_f1",
     "macro_f1_gain",
     "macro_f1_interval",
     "mean_interval",
     "non_inferiority_margin",
     "paired_gain",
     "score_interval",
+    "settle_orders",
     "sign_flip",
     "tango",
     "wilson",

@@ -57,7 +57,7 @@ def zone_of(gain: PairedGain, smallest_gain: float, margin: float) -> Zone:
     by `margin`. Small surely does not matter. To ask for non-inferiority where there is no win needs no
     correction, as a win is the stronger claim.
     """
-    if gain.low > 0 and gain.estimate >= smallest_gain:
+    if gain.is_sure and gain.estimate >= smallest_gain:
         return "win"
     if gain.low > -margin:
         return "non-inferior"

@@ -7,8 +7,15 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from tunewise.evaluate.stats.groups import MIN_DIFFERING_GROUPS, Floats, design_effect, group_sums
+from tunewise.evaluate.stats.groups import (
+    LEVEL,
+    MIN_DIFFERING_GROUPS,
+    Floats,
+    design_effect,
+    group_sums,
+)
 from tunewise.evaluate.stats.intervals import is_binary, mean_interval, tango
 from tunewise.evaluate.stats.macro_f1 import macro_f1_gain
 from tunewise.evaluate.stats.permutation import sign_flip
@@ -30,6 +37,14 @@ class PairedGain:
     discordance: float
     """The share of examples on which the two differ."""
     design_effect: float
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether the first is surely better: its interval is above 0, and its test passes at the same level.
+
+        The two are computed differently, and on few examples that differ one may pass without the other.
+        """
+        return self.low > 0 and self.p_one_sided <= LEVEL
 
 
 def paired_gain(
@@ -105,9 +120,16 @@ def _differences(first: Floats, second: Floats, kind: MetricKind) -> Floats:
     }
     if not allowed[kind]:
         raise ValueError(f"values from {values.min():g} to {values.max():g} are not those of a {kind} metric")
-    if kind == "judge":
-        return np.where(first == -second, first, 0.0)
-    return first - second
+    return settle_orders(first, second) if kind == "judge" else first - second
+
+
+def settle_orders(first: ArrayLike, second: ArrayLike) -> Floats:
+    """What a judge's two comparisons of each pair come to: a tie (0) where they contradict each other.
+
+    `first` is how one side's answers fared when they were shown first, `second` how the other's did then.
+    """
+    ours, theirs = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    return np.where(ours == -theirs, ours, 0.0)
 
 
 def gain_interval(

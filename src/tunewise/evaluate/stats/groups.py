@@ -13,6 +13,8 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
 CONFIDENCE = 0.95
+LEVEL = (1 - CONFIDENCE) / 2
+"""Of a one-sided test that says the same as an interval: how often chance alone may pass it."""
 MIN_DIFFERING_GROUPS = 10
 """A mean of fewer non-zero differences is too far from normal for t and bootstrap intervals to hold."""
 _DRAWS_AT_ONCE = 1000

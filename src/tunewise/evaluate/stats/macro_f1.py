@@ -29,6 +29,12 @@ BOOTSTRAP_DRAWS = 5000
 _ANSWERED, _RIGHT, _EXPECTED = range(3)
 
 
+def macro_f1(predicted: Sequence[str | None], expected: Sequence[str]) -> float:
+    """The score, without its interval. None is no answer."""
+    counts = _count_labels(predicted, expected, groups=[""] * len(expected))
+    return float(_macro_f1(counts.sum(axis=0)))
+
+
 def macro_f1_interval(
     predicted: Sequence[str | None],
     expected: Sequence[str],

@@ -64,6 +64,10 @@ def test_zones(low, estimate, high, zone):
     assert zone_of(gain(low, estimate, high), smallest_gain=0.03, margin=0.03) == zone
 
 
+def test_no_win_without_a_test_that_agrees():
+    assert zone_of(gain(0.01, 0.05, 0.09, p=0.031), smallest_gain=0.03, margin=0.03) == "non-inferior"
+
+
 def test_a_floor_never_passes_for_as_good_as_the_best_prompt():
     assert non_inferiority_margin(0.03, best_untrained=0.80, best_floor=0.20) == 0.03
     margin = non_inferiority_margin(0.03, best_untrained=0.24, best_floor=0.20)

@@ -27,6 +27,19 @@ def test_a_paired_gain_counts_what_changed():
     assert gain.p_one_sided == pytest.approx(gain.p_two_sided / 2)
 
 
+def test_a_gain_is_sure_only_where_interval_and_test_agree():
+    # By an interval alone five wins and no loss would do, by a test alone nine partial gains.
+    five, six = (paired([1] * wins + [0] * (100 - wins), [0] * 100) for wins in (5, 6))
+    assert five.low > 0
+    assert five.p_one_sided == pytest.approx(1 / 32)
+    assert not five.is_sure
+    assert six.is_sure
+    nine = paired([0.9] * 9 + [0.5] * 20, [0.5] * 29)
+    assert nine.p_one_sided < 0.025
+    assert nine.low < 0
+    assert not nine.is_sure
+
+
 def test_groups_widen_a_paired_gain():
     tuned, rival = [1] * 30 + [0] * 10 + [1] * 60, [0] * 30 + [1] * 10 + [1] * 60
     alone, grouped = paired(tuned, rival), paired(tuned, rival, [str(i // 10) for i in range(100)])

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from simulated_scores import draw_labels, groups_of, seeded, singletons
-from tunewise.evaluate.stats import MIN_DIFFERING_GROUPS, macro_f1_gain, macro_f1_interval
+from tunewise.evaluate.stats import MIN_DIFFERING_GROUPS, macro_f1, macro_f1_gain, macro_f1_interval
 
 
-def macro_f1(predicted, expected):
+def score_by_definition(predicted, expected):
     """From the definition, by precision and recall."""
     scores = []
     for label in set(expected):
@@ -38,6 +38,12 @@ def test_an_answer_that_is_no_label_is_wrong_and_no_label_of_its_own():
         )
 
 
+def test_a_rare_label_counts_as_much_as_a_common_one():
+    expected = ["ham"] * 9 + ["spam"]
+    assert macro_f1(["ham"] * 10, expected) == pytest.approx((2 * 9 / 19 + 0) / 2)
+    assert macro_f1(expected, expected) == 1
+
+
 def test_answers_that_never_vary_say_nothing_about_new_ones():
     score = macro_f1_interval(["a"] * 20, ["a"] * 20, singletons(20), seeded())
     assert (score.estimate, score.low, score.high) == (1, 0, 1)
@@ -48,13 +54,16 @@ def test_answers_that_never_vary_say_nothing_about_new_ones():
 def test_the_score_is_that_of_the_definition_on_random_answers():
     expected, (answered,) = draw_labels(seeded(4), 200, 1, [0.6, 0.3, 0.1], [0.7])
     score = macro_f1_interval(answered, expected, singletons(200), seeded())
-    assert score.estimate == pytest.approx(macro_f1(answered, expected))
+    assert score.estimate == pytest.approx(score_by_definition(answered, expected))
+    assert macro_f1(answered, expected) == score.estimate
 
 
 def test_the_gain_is_the_difference_of_both_scores():
     expected, (ours, theirs) = draw_labels(seeded(4), 100, 1, [0.6, 0.3, 0.1], [0.9, 0.6])
     gain, chance = macro_f1_gain(ours, theirs, expected, singletons(100), seeded())
-    assert gain.estimate == pytest.approx(macro_f1(ours, expected) - macro_f1(theirs, expected))
+    assert gain.estimate == pytest.approx(
+        score_by_definition(ours, expected) - score_by_definition(theirs, expected)
+    )
     assert gain.low < gain.estimate < gain.high
     assert chance.one_sided <= 0.025
     back, _ = macro_f1_gain(theirs, ours, expected, singletons(100), seeded())
@@ -69,7 +78,7 @@ def test_with_few_groups_every_swap_is_tried():
         swap = [swapped[int(group)] for group in groups]
         first = [b if s else a for a, b, s in zip(ours, theirs, swap, strict=True)]
         second = [a if s else b for a, b, s in zip(ours, theirs, swap, strict=True)]
-        gains.append(macro_f1(first, expected) - macro_f1(second, expected))
+        gains.append(score_by_definition(first, expected) - score_by_definition(second, expected))
     _, chance = macro_f1_gain(ours, theirs, expected, groups, seeded())
     assert chance.one_sided == np.mean(np.array(gains) >= gains[0] - 1e-9)
     assert chance.two_sided == np.mean(np.abs(gains) >= abs(gains[0]) - 1e-9)

@@ -1,0 +1,1 @@
+"""Runs whose verdict is known beforehand: what they are made of, and what they must say."""
