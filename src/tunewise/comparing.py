@@ -81,12 +81,7 @@ def compare_runs(first: Path, second: Path) -> RunComparison:
 
 
 def _compare_approach(name: str, first: FinishedRun, second: FinishedRun, metric: str) -> ComparedApproach:
-    sides = [
-        summarise(name, run.runs[name], metric, run.findings.hourly_price, run.findings.seed)
-        if name in run.runs
-        else None
-        for run in (first, second)
-    ]
+    sides = [_summarise(name, run, metric) for run in (first, second)]
     gain, shared = None, 0
     if name in first.runs and name in second.runs:
         both = _on_shared_examples(first.runs[name], second.runs[name], metric)
@@ -98,7 +93,10 @@ def _compare_approach(name: str, first: FinishedRun, second: FinishedRun, metric
 def _summarise(name: str, run: FinishedRun, metric: str) -> ApproachResult | None:
     if name not in run.runs:
         return None
-    return summarise(name, run.runs[name], metric, run.findings.hourly_price, run.findings.seed)
+    found = run.findings
+    return summarise(
+        name, run.runs[name], metric, found.hourly_price, found.seed, found.token_prices.get(name)
+    )
 
 
 def _on_shared_examples(first: ScoredRun, second: ScoredRun, metric: str) -> dict[str, ScoredRun]:

@@ -62,6 +62,10 @@ class EndpointError(TunewiseError, OSError):
         self.status = status
 
 
+class ConsentError(TunewiseError, PermissionError):
+    """Examples would go to another machine, and nobody agreed to that."""
+
+
 class SpecError(TunewiseError, ValueError):
     """A setting whose value makes no sense."""
 

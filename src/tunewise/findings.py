@@ -9,7 +9,7 @@ import numpy as np
 
 from tunewise.approaches.floors import all_floors
 from tunewise.approaches.majority import Majority
-from tunewise.approaches.names import FINE_TUNED, RAG, TRAINED, WITH_DOCUMENTS
+from tunewise.approaches.names import FINE_TUNED, RAG, TRAINED, WITH_DOCUMENTS, remote_model
 from tunewise.approaches.nearest_vote import NearestVote
 from tunewise.approaches.pattern_majority import PatternMajority
 from tunewise.approaches.rag import Rag
@@ -62,6 +62,11 @@ def gather_findings(
         currency=settings.currency,
         hourly_price=settings.hourly_price,
         hourly_price_is_assumed=settings.hourly_price_is_assumed,
+        token_prices={
+            name: price
+            for name in spec.remotes
+            if (price := settings.token_price(remote_model(name))) is not None
+        },
         arms=tuple(model.as_arm() for model in trained if model.name in TRAINED),
         fact_or_skill=tell_facts(split, runs, floors, metric, spec.seed),
         retrieval=measure_retrieval(split, shown, choice, progress),

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tunewise import publish
+from tunewise import publish, remote_rivals
 from tunewise.approaches.base import Approach
 from tunewise.approaches.floors import all_floors
 from tunewise.approaches.names import CONTROLS, TRAINED
@@ -50,12 +50,17 @@ from tunewise.train.rows import check_rows
 
 
 def run(
-    spec: RunSpec, out: Path, progress: Progress | None = None, settings: Settings | None = None
+    spec: RunSpec,
+    out: Path,
+    progress: Progress | None = None,
+    settings: Settings | None = None,
+    consent: remote_rivals.Consent = remote_rivals.refuse,
 ) -> Verdict:
     """Measure every rival on the user's own examples, decide, and deploy the tuned model if it won.
 
-    Writes `verdict.json`, `report.html`, `scores.jsonl` and `manifest.json` into `out`. Raises a
-    `TunewiseError` for anything that the user can mend.
+    Writes `verdict.json`, `report.html`, `scores.jsonl` and `manifest.json` into `out`. Examples go to
+    another machine only if `spec` names a remote rival and `consent` agrees. Raises a `TunewiseError` for
+    anything that the user can mend.
     """
     progress = progress or SilentProgress()
     settings = settings or get_settings()
@@ -69,6 +74,9 @@ def run(
     progress.say(split.describe())
     scoring = choose_scoring(split.train, spec.metric)
     progress.say(scoring.describe())
+    instruction = spec.instructions or common_instruction(split.train)
+    wordings = list_wordings(split.train, instruction)
+    remote_rivals.ask_consent(spec, split, wordings, out, consent, settings, progress)
 
     progress.say(f"base model: {spec.base} (made ready once per machine, which takes up to a minute)")
     base = find_base(spec.base, settings)
@@ -87,12 +95,10 @@ def run(
             progress.say(f"  {name}: {scoring.primary} {scored.score(scoring.primary):.1%}")
             return scored
 
-        instruction = spec.instructions or common_instruction(split.train)
         shown = gather(
             spec.approaches, split.train, spec.docs, spec.reading.encoding, engine, decoding.max_tokens,
             spec.seed, settings.cache / "vectors", progress,
         )  # fmt: skip
-        wordings = list_wordings(split.train, instruction)
         plan = TimePlan()
         if spec.max_minutes is not None:
             planned_setups = list_setups(spec.approaches, wordings)
@@ -136,8 +142,26 @@ def run(
                 consistency[approach.name] = Consistency(**kept)
                 progress.say(describe_consistency(approach.name, consistency[approach.name]))
 
-        if choice.best is not None:
+        if choice.best is not None:  # Not of remote rivals, as that would be 200 calls more of them.
             ask_again(build(choice.setups[choice.best], shown), engine)
+
+        def test_remote(name: str) -> PromptChoice:
+            with closing(remote_rivals.open_remote(name, spec, settings)) as remote:
+                own = PromptChoice.from_json(folder.stage(f"choose-prompts-{name}", lambda: (
+                    remote_rivals.choose_remote_prompts(
+                        name, wordings, shown, split.validation, remote, decoding, scoring.primary, progress
+                    ).to_json()
+                )).value)  # fmt: skip
+                progress.say(own.describe())
+                rival = build(own.setups[name], shown)
+                runs[name] = test(
+                    name,
+                    lambda examples: remote_rivals.ask_remote(rival, examples, remote, decoding, progress),
+                )
+            return own
+
+        for name in spec.remotes:
+            choice = choice.joined(test_remote(name))
 
         def train_and_test(arm: Arm) -> publish.TrainedModel:
             def train() -> dict[str, Any]:

@@ -253,7 +253,9 @@ def publish_training(
 def build_manifest(evidence: Evidence, folder: RunFolder, settings: Settings) -> dict[str, Any]:
     """What it would take to do the run again, and what it took to do it."""
     split = evidence.split
-    saved = saved_per_call(evidence.runs, evidence.choice.best, settings.hourly_price)
+    saved = saved_per_call(
+        evidence.runs, evidence.choice.best, settings.hourly_price, evidence.findings.token_prices
+    )
     manifest = _origin(evidence, folder, settings)
     manifest["split"] |= {
         "test": len(split.test),

@@ -274,6 +274,14 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenPrice:
+    """What an endpoint charges for a million tokens, in the run's currency."""
+
+    input: float
+    output: float
+
+
+@dataclass(frozen=True, slots=True)
 class ApproachResult:
     """One row of the table of rivals; scores are in 0..1 on the primary metric."""
 
@@ -285,7 +293,8 @@ class ApproachResult:
     failed: int
     input_tokens_per_call: float
     output_tokens_per_call: float
-    cost_per_1000_calls: float
+    cost_per_1000_calls: float | None
+    """None where it is not known: of an endpoint without token prices, or that counts no tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,8 +308,8 @@ class SavedPerCall:
     milliseconds: float
     """Of latency beside the rest of a batch. Each of the two was asked at a time of its own, so this also
     shows which of those times the machine was busier in; tokens are the same on any machine."""
-    money: float
-    """In the run's currency."""
+    money: float | None
+    """In the run's currency; None where what a call of the rival costs is not known."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 from tunewise.approaches.base import APPROACHES, ApproachName
-from tunewise.approaches.names import CONTROLS, WITH_DOCUMENTS
+from tunewise.approaches.names import CONTROLS, REMOTE_NAME, TRAINED, WITH_DOCUMENTS, is_remote
 from tunewise.data.reading import Reading
 from tunewise.engines import EngineName
+from tunewise.engines.remote_spec import check_url
 from tunewise.errors import SpecError
 from tunewise.evaluate.judge import check_judge
 from tunewise.evaluate.metrics.own import file_of, names_function
 from tunewise.models.embedded import EMBEDDED
 from tunewise.models.ids import check_suffix
 from tunewise.train.spec import TrainSpec
+
+RemoteName = Annotated[str, StringConstraints(pattern=f"^{REMOTE_NAME}$")]
 
 
 class TuneSpec(BaseModel):
@@ -66,14 +69,21 @@ class TuneSpec(BaseModel):
 class RunSpec(TuneSpec):
     """Everything that decides what `tunewise run` computes."""
 
+    # Inputs are hidden in errors because someone may have typed a password into the URL.
+    model_config = ConfigDict(hide_input_in_errors=True)
+
     engine: EngineName = "local"
     """What asks the models; training is always tunewise's own."""
     instructions: str | None = None
     """The instruction to prompt with, in place of the data's own commonest system message."""
     docs: Path | None = None
     """A file or folder of documents to look things up in."""
-    approaches: tuple[ApproachName, ...] = ()
-    """Which rivals run; by default all but controls, those that need documents only if there are any."""
+    approaches: tuple[ApproachName | RemoteName, ...] = ()
+    """Which rivals run; by default all but controls, those that need documents only if there are any.
+
+    `remote:MODEL`, never there by default, asks a model of the endpoint at `remote_url`."""
+    remote_url: str | None = None
+    """An OpenAI-compatible endpoint, such as `https://api.openai.com/v1`; None where no rival is remote."""
     test: Path | None = None
     """A file to test on, in place of a part of `data`."""
     metric: str | None = None
@@ -95,14 +105,22 @@ class RunSpec(TuneSpec):
         return judge and check_judge(judge)
 
     @model_validator(mode="after")
-    def _approaches_have_documents(self) -> Self:
+    def _approaches_have_what_they_need(self) -> Self:
         if self.approaches:
             check_documents(self.approaches, self.docs)
+            check_endpoint(self.approaches, self.remote_url)
         else:
             left_out = CONTROLS if self.docs else CONTROLS | WITH_DOCUMENTS
             chosen = tuple(name for name in APPROACHES if name not in left_out)
             object.__setattr__(self, "approaches", chosen)
+        if not self.remotes:
+            object.__setattr__(self, "remote_url", None)
         return self
+
+    @property
+    def remotes(self) -> tuple[str, ...]:
+        """The approaches that ask another machine."""
+        return tuple(name for name in self.approaches if is_remote(name))
 
     @property
     def given_sides(self) -> dict[str, Path]:
@@ -118,23 +136,43 @@ class RunSpec(TuneSpec):
         return files
 
 
-def check_documents(approaches: Iterable[ApproachName], docs: Path | None) -> None:
+def check_documents(approaches: Iterable[str], docs: Path | None) -> None:
     """Raise `SpecError` where one of `approaches` needs documents and there are none."""
     if docs is None and (lacking := sorted(WITH_DOCUMENTS.intersection(approaches))):
         raise SpecError(f"{', '.join(lacking)} needs documents: give them with --docs")
 
 
-def parse_approaches(text: str, docs: Path | None = None) -> tuple[ApproachName, ...]:
+def check_endpoint(approaches: Iterable[str], remote_url: str | None) -> None:
+    """Raise `SpecError` where one of `approaches` is remote, and `remote_url` is no endpoint's address."""
+    remotes = ", ".join(filter(is_remote, approaches))
+    if remotes and remote_url is None:
+        raise SpecError(
+            f"{remotes} needs an endpoint: set TUNEWISE_REMOTE_URL, such as https://api.openai.com/v1"
+        )
+    if remotes and remote_url is not None:
+        check_url(remote_url, "TUNEWISE_REMOTE_URL")
+
+
+def parse_approaches(text: str, docs: Path | None = None, remote_url: str | None = None) -> tuple[str, ...]:
     """`a,b,c` of the command line, in the order they run.
 
-    Raises `SpecError` that names an unknown one, or one that needs documents without `docs`.
+    Raises `SpecError` that names an unknown one, one that needs documents without `docs`, or one that needs
+    an endpoint without `remote_url`.
     """
-    asked = {name.strip() for name in text.split(",") if name.strip()}
-    unknown = sorted(asked - set(APPROACHES))
+    asked = dict.fromkeys(name.strip() for name in text.split(",") if name.strip())
+    unknown = sorted(name for name in asked if name not in APPROACHES and not is_remote(name))
     if unknown or not asked:
         raise SpecError(
-            f"unknown approach {', '.join(unknown) or text!r}: choose from {', '.join(APPROACHES)}"
+            f"unknown approach {', '.join(unknown) or text!r}: choose from {', '.join(APPROACHES)}, "
+            "remote:MODEL"
         )
-    approaches = tuple(name for name in APPROACHES if name in asked)
+    last = {*TRAINED, *CONTROLS}
+    order = (
+        *(name for name in APPROACHES if name not in last),
+        *filter(is_remote, asked),
+        *(name for name in APPROACHES if name in last),
+    )
+    approaches = tuple(name for name in order if name in asked)
     check_documents(approaches, docs)
+    check_endpoint(approaches, remote_url)
     return approaches

@@ -1,7 +1,8 @@
 """What a run leaves out to end within the minutes it was given: measured and said before anything is tested.
 
 First the rivals go that others make up for, then passes over the training examples, then training examples;
-never one of the test examples.
+never one of the test examples. Remote rivals are neither measured nor left out: what was agreed to is asked,
+and takes its time on top.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tunewise.data.split import Split
 from tunewise.engines.base import Engine
 from tunewise.evaluate.consistency import MAX_CALLS
 from tunewise.evaluate.runner import Decoding, run_approach
-from tunewise.evaluate.selection import calls_per_setup
+from tunewise.evaluate.selection import plan_rounds
 from tunewise.models.base import BaseModel
 from tunewise.progress import Progress, SilentProgress, describe_seconds
 from tunewise.run_spec import RunSpec
@@ -178,9 +179,14 @@ def plan_time(
     settings: Settings,
     progress: Progress,
 ) -> TimePlan:
-    """What fits into `seconds`, by how long some validation examples and training rows take here."""
+    """What fits into `seconds`, by how long some validation examples and training rows take here.
+
+    `setups` are those of this machine: how long remote rivals take is not measured, and comes on top.
+    """
     started = time.monotonic()
     num_test = len(split.test)
+    rounds = plan_rounds(len(setups), len(split.validation))
+    choosing_calls = sum(num_setups * num_examples for num_setups, num_examples in rounds)
     with progress.task("trying how long things take", len({s.rival for s in setups}) + len(arms)) as task:
         per_call: dict[str, float] = {}
         rivals: dict[str, float] = {}
@@ -188,7 +194,8 @@ def plan_time(
             own = [setup for setup in setups if setup.rival == name]
             # They are listed from the shortest; those in the middle are among the longest, and most common.
             per_call[name] = _seconds_per_call(build(own[len(own) // 2], shown), split, engine, decoding)
-            rivals[name] = per_call[name] * (len(own) * calls_per_setup(len(split.validation)) + num_test)
+            own_calls = choosing_calls * len(own) / len(setups)
+            rivals[name] = per_call[name] * (own_calls + num_test)
             task.advance(1, name)
         if per_call:
             rivals[STEADINESS] = max(per_call.values()) * MAX_CALLS

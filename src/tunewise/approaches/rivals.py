@@ -12,6 +12,7 @@ from typing import Protocol
 
 from tunewise.approaches.base import Approach
 from tunewise.approaches.few_shot_nearest import FewShotNearest
+from tunewise.approaches.names import is_remote, remote_model
 from tunewise.approaches.prompted import Prompted, draw_shots
 from tunewise.approaches.rag import Rag
 from tunewise.approaches.shown import Shown
@@ -46,7 +47,9 @@ class PromptSetup:
 class Rival(Protocol):
     """Something that a user could do instead of training."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """As it stands in `verdict.json`."""
 
     def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
         """The ways worth trying, the plainest first; none where the rival makes no sense."""
@@ -135,6 +138,27 @@ class WithPassages:
         return Rag(self.name, shown.model, instruction, shown.passages, number, shown.fits, setup.grammar)
 
 
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Another model, on another machine: under an instruction, with or without the shots of `few-shot`.
+
+    Nearest shots would send it most of the training examples, so it gets none.
+    """
+
+    name: str
+
+    def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
+        """One for each wording without shots, then as `few-shot`."""
+        for wording in wordings:
+            yield _setup(self.name, wording)
+        yield from _setups_with_shots(self.name, wordings)
+
+    def build(self, setup: PromptSetup, shown: Shown) -> Approach:
+        """As `few-shot`, for a model of its own."""
+        shots = draw_shots(shown.train, setup.num_shots, shown.seed)
+        return Prompted(self.name, remote_model(self.name), setup.instruction, shots, setup.grammar)
+
+
 def _setup(name: str, wording: Wording, *, num_shots: int = 0, num_passages: int = 0) -> PromptSetup:
     return PromptSetup(name, wording.instruction, wording.grammar, num_shots, num_passages, wording.note)
 
@@ -157,4 +181,8 @@ def list_setups(names: Collection[str], wordings: Sequence[Wording]) -> list[Pro
 
 def build(setup: PromptSetup, shown: Shown) -> Approach:
     """The approach that `setup` stands for."""
-    return next(rival for rival in RIVALS if rival.name == setup.rival).build(setup, shown)
+    return _rival(setup.rival).build(setup, shown)
+
+
+def _rival(name: str) -> Rival:
+    return Remote(name) if is_remote(name) else next(rival for rival in RIVALS if rival.name == name)

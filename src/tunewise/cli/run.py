@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -24,6 +25,7 @@ from tunewise.cli.run_options import (
 
 if TYPE_CHECKING:
     from tunewise.records import Verdict
+    from tunewise.remote_rivals import Disclosure
 
 EXAMPLE = "Example: tunewise run examples/prices.jsonl --suffix prices --out runs/prices"
 
@@ -64,7 +66,11 @@ def run(
     ] = 0,
     approaches: Annotated[
         str | None,
-        typer.Option(help=f"Comma-separated: {', '.join(APPROACHES)}. Default: all; rag only with --docs."),
+        typer.Option(
+            help=f"Comma-separated: {', '.join(APPROACHES)}; or remote:MODEL, a model of the endpoint at "
+            "TUNEWISE_REMOTE_URL, which is sent examples if you agree. Default: all but from-scratch and "
+            "remote ones; rag only with --docs."
+        ),
     ] = None,
     metric: Metric = None,
     judge: Judge = None,
@@ -77,6 +83,10 @@ def run(
     force: Annotated[
         bool, typer.Option("--force", help="Deploy the tuned model even if it did not win; recorded as such.")
     ] = False,
+    yes: Annotated[
+        bool,
+        typer.Option("--yes", help="Send examples to the endpoint of remote:MODEL without asking first."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Should you fine-tune on DATA, or is a better prompt enough?
@@ -88,8 +98,10 @@ def run(
     from tunewise.cli.progress import RichProgress
     from tunewise.models.ids import check_suffix
     from tunewise.run_spec import RunSpec, parse_approaches
+    from tunewise.settings import get_settings
     from tunewise.train.spec import TrainSpec
 
+    remote_url = get_settings().remote_url
     spec = RunSpec(
         data=data,
         reading=read_options(format, columns, encoding),
@@ -102,7 +114,8 @@ def run(
         suffix=check_suffix(suffix if suffix is not None else default_suffix(data)),
         seed=seed,
         docs=docs,
-        approaches=() if approaches is None else parse_approaches(approaches, docs),
+        approaches=() if approaches is None else parse_approaches(approaches, docs, remote_url),
+        remote_url=remote_url,
         metric=metric,
         judge=name_judge(judge),
         calls_per_month=calls_per_month,
@@ -111,8 +124,16 @@ def run(
         training=TrainSpec(unusable_rows=unusable_rows),
     )
     folder = out or Path("runs") / default_suffix(data)
-    verdict = pipeline.run(spec, folder, RichProgress())
+    verdict = pipeline.run(
+        spec, folder, RichProgress(), consent=lambda disclosure: yes or confirm(disclosure)
+    )
     show_verdict(verdict, folder, as_json=json)
+
+
+def confirm(disclosure: Disclosure) -> bool:
+    """Ask on the terminal whether examples may leave this machine; no where there is none."""
+    # On stderr, as stdout may be a program's.
+    return sys.stdin.isatty() and typer.confirm(f"Send them to {disclosure.url}?", err=True)
 
 
 def show_verdict(verdict: Verdict, folder: Path, *, as_json: bool) -> None:

@@ -8,15 +8,15 @@ from statistics import fmean
 
 import numpy as np
 
-from tunewise.approaches.names import CONTROLS, FINE_TUNED, RAG, TRAINED
-from tunewise.decide.costs import cost, cost_per_1000_calls
+from tunewise.approaches.names import CONTROLS, FINE_TUNED, RAG, TRAINED, is_remote
+from tunewise.decide.costs import cost_of_tokens, cost_per_1000_calls
 from tunewise.decide.measurements import Findings, KnowingGain, Measurements
 from tunewise.evaluate.metrics.label_sets import SET_METRICS, list_labels
 from tunewise.evaluate.metrics.lenient import forgive_form
 from tunewise.evaluate.metrics.scoring import FORM, KNOWING
 from tunewise.evaluate.runner import ScoredRun, value_of
 from tunewise.evaluate.stats import PairedGain, macro_f1_interval, paired_gain, score_interval
-from tunewise.records import ApproachResult, Estimate, SavedPerCall, Score
+from tunewise.records import ApproachResult, Estimate, SavedPerCall, Score, TokenPrice
 
 
 def compare(runs: Mapping[str, ScoredRun], findings: Findings) -> Measurements:
@@ -40,7 +40,14 @@ def compare(runs: Mapping[str, ScoredRun], findings: Findings) -> Measurements:
         test_examples=len(scores),
         test_groups=len({score.group for score in scores}),
         approaches=tuple(
-            summarise(name, run, findings.primary_metric, findings.hourly_price, findings.seed)
+            summarise(
+                name,
+                run,
+                findings.primary_metric,
+                findings.hourly_price,
+                findings.seed,
+                findings.token_prices.get(name),
+            )
             for name, run in runs.items()
         ),
         gains=gains,
@@ -51,8 +58,15 @@ def compare(runs: Mapping[str, ScoredRun], findings: Findings) -> Measurements:
     )
 
 
-def summarise(name: str, run: ScoredRun, metric: str, hourly_price: float, seed: int) -> ApproachResult:
-    """One row of the table of rivals. A call costs its share of the machine while all were asked together."""
+def summarise(
+    name: str,
+    run: ScoredRun,
+    metric: str,
+    hourly_price: float,
+    seed: int,
+    token_price: TokenPrice | None = None,
+) -> ApproachResult:
+    """One row of the table of rivals."""
     interval = _interval(run.scores, metric, seed)
     calls = len(run.scores)
     return ApproachResult(
@@ -64,8 +78,24 @@ def summarise(name: str, run: ScoredRun, metric: str, hourly_price: float, seed:
         failed=sum(score.status == "failed" for score in run.scores),
         input_tokens_per_call=sum(score.input_tokens for score in run.scores) / calls,
         output_tokens_per_call=sum(score.output_tokens for score in run.scores) / calls,
-        cost_per_1000_calls=cost_per_1000_calls(run.seconds / calls, hourly_price),
+        cost_per_1000_calls=price_calls(name, run, hourly_price, token_price),
     )
+
+
+def price_calls(
+    name: str, run: ScoredRun, hourly_price: float, token_price: TokenPrice | None
+) -> float | None:
+    """What 1,000 calls cost: each its share of this machine while all were asked together, or its tokens.
+
+    None where another machine was asked whose prices are not known, or which counts no tokens.
+    """
+    if not is_remote(name):
+        return cost_per_1000_calls(run.seconds / len(run.scores), hourly_price)
+    read = sum(score.input_tokens for score in run.scores)
+    written = sum(score.output_tokens for score in run.scores)
+    if token_price is None or not read:
+        return None
+    return 1000 * cost_of_tokens(read, written, token_price) / len(run.scores)
 
 
 def _interval(scores: Sequence[Score], metric: str, seed: int) -> Estimate:
@@ -133,7 +163,10 @@ def _means(runs: Mapping[str, ScoredRun], metric: str) -> dict[str, float]:
 
 
 def saved_per_call(
-    runs: Mapping[str, ScoredRun], best_untrained: str | None, hourly_price: float
+    runs: Mapping[str, ScoredRun],
+    best_untrained: str | None,
+    hourly_price: float,
+    token_prices: Mapping[str, TokenPrice],
 ) -> SavedPerCall | None:
     """What the tuned model saves over the best prompt; None where one of the two was not measured."""
     if best_untrained is None or not {best_untrained, FINE_TUNED} <= runs.keys():
@@ -141,10 +174,13 @@ def saved_per_call(
     sides = runs[best_untrained], runs[FINE_TUNED]
     longer, shorter = (fmean(score.input_tokens for score in run.scores) for run in sides)
     slower, faster = (fmean(score.latency_ms for score in run.scores) for run in sides)
-    dearer, cheaper = (cost(run.seconds, hourly_price) / len(run.scores) for run in sides)
+    dearer, cheaper = (
+        price_calls(name, runs[name], hourly_price, token_prices.get(name))
+        for name in (best_untrained, FINE_TUNED)
+    )
     return SavedPerCall(
         rival=best_untrained,
         input_tokens=longer - shorter,
         milliseconds=slower - faster,
-        money=dearer - cheaper,
+        money=None if dearer is None or cheaper is None else (dearer - cheaper) / 1000,
     )

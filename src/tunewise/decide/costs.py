@@ -1,9 +1,11 @@
-"""What things cost: an hour's price times measured seconds. Pure."""
+"""What things cost: an hour's price times measured seconds, or an endpoint's price of tokens. Pure."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+
+from tunewise.records import TokenPrice
 
 
 def cost(seconds: float, hourly_price: float) -> float:
@@ -16,6 +18,11 @@ def cost(seconds: float, hourly_price: float) -> float:
 def cost_per_1000_calls(seconds_per_call: float, hourly_price: float) -> float:
     """The price of a thousand calls that each keep the machine busy for `seconds_per_call`."""
     return 1000 * cost(seconds_per_call, hourly_price)
+
+
+def cost_of_tokens(input_tokens: float, output_tokens: float, price: TokenPrice) -> float:
+    """What an endpoint charges for reading and writing so many."""
+    return (input_tokens * price.input + output_tokens * price.output) / 1e6
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,14 @@ from tunewise.approaches.names import CONTROLS, FINE_TUNED, TRAINED, WITH_DOCUME
 from tunewise.decide.costs import Saving, cost
 from tunewise.evaluate.judge import Judgement
 from tunewise.evaluate.stats import PairedGain, gain_over_all
-from tunewise.records import ApproachResult, Consistency, Estimate, Gain, ParityCertificate
+from tunewise.records import (
+    ApproachResult,
+    Consistency,
+    Estimate,
+    Gain,
+    ParityCertificate,
+    TokenPrice,
+)
 
 MIN_DUPLICATE_GROUPS = 20
 """From fewer inputs that occur twice, how often answers disagree cannot be told."""
@@ -128,6 +135,8 @@ class Findings:
     currency: str
     hourly_price: float
     hourly_price_is_assumed: bool
+    token_prices: dict[str, TokenPrice] = field(default_factory=dict)
+    """What endpoints charge, by remote approach; those that are missing are not known."""
     arms: tuple[TrainedArm, ...] = ()
     fact_or_skill: FactOrSkill | None = None
     retrieval: Retrieval | None = None
@@ -260,12 +269,12 @@ class Measurements(Findings):
         return cost(arm.training_seconds, self.hourly_price)
 
     def saving(self, arm: TrainedArm, rival: str | None) -> Saving | None:
-        """What calls to this model save over calls to `rival`; None where one of them was not measured."""
-        mine, other = self.row(arm.name), self.row(rival)
+        """What calls to this model save over calls to `rival`; None where one of the costs is not known."""
+        costs = {row.name: row.cost_per_1000_calls for row in self.approaches}
+        mine, other = costs.get(arm.name), costs.get(rival or "")
         if mine is None or other is None:
             return None
-        per_call = other.cost_per_1000_calls / 1000, mine.cost_per_1000_calls / 1000
-        return Saving(self.training_cost(arm), *per_call)
+        return Saving(self.training_cost(arm), other / 1000, mine / 1000)
 
     @property
     def not_measured(self) -> tuple[str, ...]:
@@ -284,6 +293,9 @@ class Measurements(Findings):
             "what training made the model forget": arm is not None and arm.forgetting is None,
             "what training saves, as no number of calls a month was declared": arm is not None
             and self.calls_per_month is None,
+            "what calls to another machine cost, as the price of its tokens is not known": any(
+                row.cost_per_1000_calls is None for row in self.approaches
+            ),
         }
         no_time = tuple(f"for lack of time, {words}" for words in self.left_out)
         return no_time + tuple(words for words, is_absent in absent.items() if is_absent)

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
+from tunewise.approaches.names import is_remote
 from tunewise.data.split import detectable_difference
 from tunewise.decide.criteria import MIN_SAVED_SHARE, SMALLEST_GAIN, forgets, not_inferior, wins_over
 from tunewise.decide.guards import FORGETS, NOT_PARITY, describe_forgetting, is_sound, served_otherwise
@@ -98,12 +99,14 @@ def cost_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     saving = m.saving(arm, rival.name)
     if saving is None or saving.per_call <= 0:
         return None
-    assumed = "an assumed " if m.hourly_price_is_assumed else ""
+    mine, other = (
+        money(1000 * call, m.currency) for call in (saving.tuned_cost_per_call, saving.rival_cost_per_call)
+    )
+    hour = f"{'an assumed ' if m.hourly_price_is_assumed else ''}{money(m.hourly_price, m.currency)} an hour"
+    prices = f"{hour} here and the endpoint's price of tokens" if is_remote(rival.name) else hour
     text = (
         f"A call reads {tuned.input_tokens_per_call:.0f} tokens, not {rival.input_tokens_per_call:.0f}; "
-        f"1,000 calls cost {money(tuned.cost_per_1000_calls, m.currency)} instead of "
-        f"{money(rival.cost_per_1000_calls, m.currency)}, at {assumed}{money(m.hourly_price, m.currency)} "
-        "an hour."
+        f"1,000 calls cost {mine} instead of {other}, at {prices}."
     )
     evidence = {
         "input_tokens_per_call": tuned.input_tokens_per_call,

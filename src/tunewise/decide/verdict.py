@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from tunewise.approaches.names import FINE_TUNED, RAG
+from tunewise.approaches.names import FINE_TUNED, RAG, is_remote
 from tunewise.decide.criteria import beats_floors, best_floor
 from tunewise.decide.guards import served_otherwise
 from tunewise.decide.measurements import Measurements, TrainedArm
@@ -87,7 +87,7 @@ def decide(m: Measurements, *, forced: bool = False) -> Verdict:
     scores = _scores(m, _named(m, recommendation, arm))
     return Verdict(
         recommendation=recommendation,
-        headline=f"{TITLES[recommendation]}: {scores}{ruling.consequence}.",
+        headline=f"{_title(m, recommendation)}: {scores}{ruling.consequence}.",
         primary_metric=m.primary_metric,
         test_examples=m.test_examples,
         approaches=m.approaches,
@@ -105,6 +105,13 @@ def decide(m: Measurements, *, forced: bool = False) -> Verdict:
 def rule_on(m: Measurements) -> tuple[Rule, Ruling]:
     """The first rule that holds, and what it says; the last two hold wherever no other does."""
     return next((rule, ruling) for rule in RULES if (ruling := rule.ask(m)) is not None)
+
+
+def _title(m: Measurements, recommendation: Recommendation) -> str:
+    """The recommendation; another model is named, as prompting it is not what prompting usually means."""
+    title, best = TITLES[recommendation], m.best_untrained
+    is_named = recommendation == "keep-prompting" and best is not None and is_remote(best)
+    return f"{title}, with {best}" if is_named else title
 
 
 def _may_be_deployed(m: Measurements, arm: TrainedArm | None) -> bool:

@@ -33,15 +33,20 @@ class RemoteSpec(BaseModel):
     @field_validator("base_url")
     @classmethod
     def _base_url_is_plain(cls, base_url: str) -> str:
-        try:
-            parts = urlsplit(base_url)
-            complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:  # A port that is no number, brackets around no address.
-            complete = False
-        if not complete or any(c.isspace() or not c.isprintable() for c in base_url):
-            raise SpecError("base_url is no http(s) URL: give one such as https://api.openai.com/v1")
-        if "@" in parts.netloc or parts.query or parts.fragment:
-            raise SpecError(
-                "base_url holds a user, a query or a fragment: leave them out, and give the key apart from it"
-            )
-        return base_url.rstrip("/")
+        return check_url(base_url, "base_url")
+
+
+def check_url(url: str, name: str) -> str:
+    """The URL of an endpoint, without a slash at its end. Raises `SpecError`, which calls it `name`."""
+    try:
+        parts = urlsplit(url)
+        complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # A port that is no number, brackets around no address.
+        complete = False
+    if not complete or any(c.isspace() or not c.isprintable() for c in url):
+        raise SpecError(f"{name} is no http(s) URL: give one such as https://api.openai.com/v1")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise SpecError(
+            f"{name} holds a user, a query or a fragment: leave them out, and give the key apart from it"
+        )
+    return url.rstrip("/")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from typing import Any
 
 from tunewise.approaches.base import Approach
@@ -46,6 +46,12 @@ class PromptChoice:
         """The best rival that is none of these."""
         return next((name for name in self.ranking if name not in names), None)
 
+    def joined(self, other: PromptChoice) -> PromptChoice:
+        """Both choices as one. Each keeps its own order, and of equals those of `self` come first."""
+        # Takes the better of the two that come next, whatever comes behind them.
+        both = heapq.merge(self.scores.items(), other.scores.items(), key=lambda scored: -scored[1])
+        return PromptChoice(self.setups | other.setups, dict(both), self.calls + other.calls)
+
     def describe(self) -> str:
         """What was tried and what is tested."""
         if not self.setups:
@@ -82,17 +88,16 @@ def choose_prompts(
     by_label = {setup.label: setup for setup in setups}
     runs: dict[str, list[ScoredRun]] = {label: [] for label in candidates}
     left, asked = list(candidates), 0
-    for until in ROUNDS:
-        examples = validation[asked:until]
-        if not examples or not left:
-            break
+    for num_setups, num_examples in plan_rounds(len(setups), len(validation)):
+        left = left[:num_setups]
+        examples = validation[asked : asked + num_examples]
         with progress.task(f"choosing among {len(left)} prompts on validation", len(left)) as task:
             for label in left:
                 runs[label].append(_ask(candidates[label], examples, engine, decoding))
                 task.advance(1, label)
-        asked = until
+        asked += num_examples
         # sorted() is stable: of equals, the one listed first stays.
-        left = sorted(left, key=lambda label: -_mean(runs[label], metric))[: math.ceil(len(left) / 2)]
+        left = sorted(left, key=lambda label: -_mean(runs[label], metric))
     means = {label: _mean(run, metric) for label, run in runs.items()}
     best_first = sorted(means, key=lambda label: (-len(runs[label]), -means[label]))
     best_of_rival: dict[str, PromptSetup] = {}
@@ -106,10 +111,15 @@ def choose_prompts(
     )
 
 
-def calls_per_setup(num_validation: int) -> float:
-    """How many calls `choose_prompts` makes for each setup, taken over all of them."""
-    ends = [min(until, num_validation) for until in (0, *ROUNDS)]
-    return sum((until - before) * 0.5**i for i, (before, until) in enumerate(pairwise(ends)))
+def plan_rounds(num_setups: int, num_examples: int) -> list[tuple[int, int]]:
+    """For each round of `choose_prompts`, how many setups it asks about how many further examples."""
+    ends = [min(until, num_examples) for until in ROUNDS]
+    sizes = [end - start for start, end in zip((0, *ends), ends, strict=False)]
+    return [
+        (math.ceil(num_setups / 2**halvings), size)
+        for halvings, size in enumerate(sizes)
+        if size > 0 and num_setups > 0
+    ]
 
 
 def _ask(approach: Approach, examples: Sequence[Example], engine: Engine, decoding: Decoding) -> ScoredRun:

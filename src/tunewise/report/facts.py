@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tunewise.approaches.names import is_remote
 from tunewise.report.charts import LossPoint
 from tunewise.report.wording import (
     count,
@@ -196,14 +197,37 @@ def _stage_title(name: str) -> str:
 
 
 def describe_price(manifest: Mapping[str, Any], currency: str) -> str | None:
-    """What an hour costs and who says so; None when the manifest does not know."""
+    """What an hour and an endpoint's tokens cost, and who says so; None when the manifest does not know."""
     price = look_up(manifest, "hourly_price")
     if not is_number(price):
         return None
-    stated = f"Every cost here is measured time at {money(price, currency)} an hour"
+    remote = [_describe_token_price(manifest, name, currency) for name in _remotes(manifest)]
+    stated = (
+        f"Every {'other ' if remote else ''}cost here is measured time at {money(price, currency)} an hour"
+    )
     if look_up(manifest, "hourly_price_is_assumed"):
-        return f"{stated}, which is an assumption: set TUNEWISE_HOURLY_PRICE to what your machine costs."
-    return f"{stated}, the price you set."
+        stated += ", which is an assumption: set TUNEWISE_HOURLY_PRICE to what your machine costs."
+    else:
+        stated += ", the price you set."
+    return " ".join([*remote, stated])
+
+
+def _remotes(manifest: Mapping[str, Any]) -> list[str]:
+    """The approaches that asked another machine."""
+    names = look_up(manifest, "spec", "approaches")
+    return [str(name) for name in names if is_remote(str(name))] if isinstance(names, list | tuple) else []
+
+
+def _describe_token_price(manifest: Mapping[str, Any], name: str, currency: str) -> str:
+    read, written = (
+        look_up(manifest, "findings", "token_prices", name, side) for side in ("input", "output")
+    )
+    if not (is_number(read) and is_number(written)):
+        return f"What calls of {name} cost is not known: set TUNEWISE_PRICE_IN and TUNEWISE_PRICE_OUT."
+    return (
+        f"Calls of {name} cost {money(read, currency)} for a million tokens read and "
+        f"{money(written, currency)} for a million written."
+    )
 
 
 def list_losses(manifest: Mapping[str, Any]) -> tuple[LossPoint, ...]:

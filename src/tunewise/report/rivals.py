@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tunewise.approaches.names import FINE_TUNED, FINE_TUNED_RAG, FROM_SCRATCH, RAG, TRAINED
+from tunewise.approaches.names import FINE_TUNED, FINE_TUNED_RAG, FROM_SCRATCH, RAG, TRAINED, is_remote
 from tunewise.records import ApproachResult, Verdict
 
 Kind = Literal["floor", "prompt", "documents", "trained", "control"]
@@ -36,7 +36,7 @@ def describe(name: str) -> tuple[Kind, str]:
     """The kind of an approach and one line on what it does. Unknown names count as prompts."""
     if name in _DESCRIPTIONS:
         return _DESCRIPTIONS[name]
-    if name.startswith("remote:"):
+    if is_remote(name):
         return "prompt", "another model, asked over the network"
     if name.startswith(FINE_TUNED):
         return "trained", "the model after training on your examples"

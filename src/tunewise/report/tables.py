@@ -133,7 +133,11 @@ def list_savings(verdict: Verdict, contest: Contest) -> tuple[Saving, ...]:
         return ()
     rival = f"than with the {contest.untrained_title}"
     shorter = _tokens(contest.untrained) - _tokens(contest.tuned)
-    cost = contest.untrained.cost_per_1000_calls - contest.tuned.cost_per_1000_calls
+    fewer = Saving(tokens(abs(shorter)), f"{'fewer' if shorter >= 0 else 'more'} tokens per call {rival}")
+    dearer, cheaper = contest.untrained.cost_per_1000_calls, contest.tuned.cost_per_1000_calls
+    if dearer is None or cheaper is None:
+        return (Saving("Not known", f"what a call costs, and so whether it costs less {rival}"), fewer)
+    cost = dearer - cheaper
     if verdict.break_even_calls is None:
         pays_back = Saving(
             "Not on cost", "a call to the tuned model is not cheaper, so quality must be the reason"
@@ -144,7 +148,7 @@ def list_savings(verdict: Verdict, contest: Contest) -> tuple[Saving, ...]:
         )
     return (
         pays_back,
-        Saving(tokens(abs(shorter)), f"{'fewer' if shorter >= 0 else 'more'} tokens per call {rival}"),
+        fewer,
         Saving(
             money(abs(cost), verdict.currency), f"{'less' if cost >= 0 else 'more'} per 1,000 calls {rival}"
         ),

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
+from urllib.parse import quote, unquote
 
 from tunewise.errors import RunFolderError
 from tunewise.store.files import TEMPORARY, read_json, read_jsonl, write_json
@@ -34,6 +35,16 @@ class StageResult:
     seconds: float
     resumed: bool
     """Whether an earlier, interrupted run had finished it."""
+
+
+def is_finished(path: Path, stage: str) -> bool:
+    """Whether the run folder at `path`, whoever's it is, keeps the result of this stage."""
+    return _stage_file(path, stage).is_file()
+
+
+def _stage_file(path: Path, stage: str) -> Path:
+    """Approaches are named after models, whose ids may hold slashes."""
+    return path / _STAGES / f"{quote(stage, safe='')}.json"
 
 
 def is_in_use(path: Path) -> bool:
@@ -88,7 +99,7 @@ class RunFolder:
 
     def stage(self, name: str, compute: Callable[[], Any]) -> StageResult:
         """The stage's result (JSON values): read back if it is there, else computed and kept."""
-        file = self.path / _STAGES / f"{name}.json"
+        file = _stage_file(self.path, name)
         if file.is_file():
             kept = read_json(file)
             return StageResult(kept["value"], kept["seconds"], resumed=True)
@@ -101,7 +112,7 @@ class RunFolder:
     def timings(self) -> dict[str, float]:
         """Seconds that each finished stage took, in the order they finished."""
         files = sorted((self.path / _STAGES).glob("*.json"), key=lambda file: file.stat().st_mtime_ns)
-        return {file.stem: round(read_json(file)["seconds"], 3) for file in files}
+        return {unquote(file.stem): round(read_json(file)["seconds"], 3) for file in files}
 
     def log_test_read(self, purpose: str, at: float) -> None:
         """Keep for good that the sealed test set was read; `at` in unix seconds."""

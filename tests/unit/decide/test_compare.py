@@ -8,11 +8,11 @@ from dataclasses import replace
 
 import pytest
 
-from tunewise.decide.compare import compare, saved_per_call, summarise
+from tunewise.decide.compare import compare, price_calls, saved_per_call, summarise
 from tunewise.decide.measurements import Findings, TrainedArm
 from tunewise.decide.verdict import decide
 from tunewise.evaluate.runner import ScoredRun
-from tunewise.records import TRAINS, Score, Verdict
+from tunewise.records import TRAINS, Score, TokenPrice, Verdict
 
 FINDINGS = Findings(
     primary_metric="exact_match",
@@ -143,7 +143,7 @@ CALLS = {"few-shot": run(100, 300.0, 8.0), "fine-tuned": run(20, 50.0, 2.0), "ma
 
 
 def test_what_a_tuned_call_saves_is_the_difference_to_the_best_prompt() -> None:
-    saved = saved_per_call(CALLS, "few-shot", hourly_price=3600.0)
+    saved = saved_per_call(CALLS, "few-shot", 3600.0, {})
     assert saved is not None
     assert saved.rival == "few-shot"
     assert saved.input_tokens == 80
@@ -152,8 +152,57 @@ def test_what_a_tuned_call_saves_is_the_difference_to_the_best_prompt() -> None:
 
 
 def test_nothing_is_said_of_a_comparison_that_was_not_made() -> None:
-    assert saved_per_call(CALLS, None, 1.0) is None
-    assert saved_per_call({"few-shot": CALLS["few-shot"]}, "few-shot", 1.0) is None
+    assert saved_per_call(CALLS, None, 1.0, {}) is None
+    assert saved_per_call({"few-shot": CALLS["few-shot"]}, "few-shot", 1.0, {}) is None
+
+
+def test_calls_to_another_machine_cost_their_tokens_and_not_the_time_they_took() -> None:
+    # 100 and 101 tokens are read, 1 is written each time, in 8 seconds.
+    asked = CALLS["few-shot"]
+    assert price_calls("few-shot", asked, 3600.0, None) == pytest.approx(4000.0)
+    price = TokenPrice(input=2.0, output=10.0)
+    assert price_calls("remote:x", asked, 3600.0, price) == pytest.approx((100.5 * 2 + 10) / 1000)
+    assert price_calls("remote:x", asked, 3600.0, TokenPrice(0.0, 0.0)) == 0.0
+
+
+def test_what_calls_cost_is_not_known_without_prices_or_counts_of_tokens() -> None:
+    assert price_calls("remote:x", CALLS["few-shot"], 3600.0, None) is None
+    uncounted = tuple(replace(s, input_tokens=0, output_tokens=0) for s in CALLS["few-shot"].scores)
+    assert price_calls("remote:x", ScoredRun(uncounted, 8.0), 3600.0, TokenPrice(2.0, 10.0)) is None
+
+
+def test_a_saving_over_another_machine_is_that_of_tokens_or_not_known() -> None:
+    calls = {"remote:x": CALLS["few-shot"], "fine-tuned": CALLS["fine-tuned"]}
+    priced = saved_per_call(calls, "remote:x", 3.6, {"remote:x": TokenPrice(20_000.0, 0.0)})
+    assert priced is not None
+    assert priced.money == pytest.approx(100.5 * 0.02 - 0.001)
+    unknown = saved_per_call(calls, "remote:x", 3.6, {})
+    assert unknown is not None
+    assert (unknown.money, unknown.input_tokens) == (None, 80)
+
+
+REMOTE = {**RUNS, "remote:x": scored("remote:x", 79)}
+WITH_REMOTE = replace(
+    FINDINGS, best_untrained="remote:x", best_closed_book="remote:x", hourly_price=0.36, calls_per_month=1e6
+)
+
+
+def test_a_model_that_is_only_as_good_wins_by_its_price_if_that_of_the_other_is_known() -> None:
+    dear = replace(WITH_REMOTE, token_prices={"remote:x": TokenPrice(50.0, 50.0)})
+    assert decide(compare(REMOTE, dear)).break_even_calls == 1
+    unknown = decide(compare(REMOTE, WITH_REMOTE))
+    assert unknown.recommendation not in TRAINS
+    assert unknown.break_even_calls is None
+    assert next(row for row in unknown.approaches if row.name == "remote:x").cost_per_1000_calls is None
+    assert "calls to another machine cost" in str(unknown.reasons[0].evidence["not_measured"])
+
+
+def test_prompting_another_model_is_recommended_by_its_name() -> None:
+    better = {**RUNS, "remote:x": scored("remote:x", 90)}
+    verdict = decide(compare(better, WITH_REMOTE))
+    assert verdict.headline.startswith("Keep prompting, with remote:x: ")
+    assert verdict.best_without_training == "remote:x"
+    assert decide(compare(RUNS, FINDINGS)).headline.startswith("Fine-tune: ")
 
 
 def labelled(approach: str, accuracy: float, rare_accuracy: float) -> ScoredRun:

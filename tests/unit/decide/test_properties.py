@@ -209,9 +209,16 @@ def test_more_calls_never_leave_training(m: Measurements, calls: float, more: fl
 
 
 @SETTINGS
-@given(ANY_RUN, NEAR, COSTS, st.sampled_from((0, 9)), st.booleans())
+@given(ANY_RUN)
+def test_a_cost_that_is_not_known_never_leads_to_training(m: Measurements) -> None:
+    rows = (replace(r, cost_per_1000_calls=None) if r.name in m.untrained else r for r in m.approaches)
+    assert trains(replace(m, approaches=tuple(rows))) <= trains(m)
+
+
+@SETTINGS
+@given(ANY_RUN, NEAR, COSTS | st.none(), st.sampled_from((0, 9)), st.booleans())
 def test_another_rival_never_leads_to_training(
-    m: Measurements, near: float, cost: float, failed: int, is_best: bool
+    m: Measurements, near: float, cost: float | None, failed: int, is_best: bool
 ) -> None:
     if trains(m) or m.rival is None:
         return

@@ -21,7 +21,7 @@ from tunewise.evaluate.runner import (
     run_floor,
     value_of,
 )
-from tunewise.evaluate.selection import PromptChoice, calls_per_setup, choose_prompts
+from tunewise.evaluate.selection import PromptChoice, choose_prompts, plan_rounds
 from tunewise.progress import SilentProgress
 from tunewise.records import ChatRequest, Completion, Example, Grammar, Message, Score, Tool, ToolCall
 
@@ -165,14 +165,36 @@ def test_each_rival_is_set_up_on_validation_within_a_number_of_calls(engine: Loc
     assert set(choice.ranking) == set(choice.setups)
     assert choice.best == choice.ranking[0]
     assert choice.best_without({choice.ranking[0]}) == choice.ranking[1]
-    assert choice.calls == len(EXAMPLES) * len(setups) == len(setups) * calls_per_setup(len(EXAMPLES))
+    assert choice.calls == len(EXAMPLES) * len(setups)
     assert PromptChoice.from_json(json.loads(json.dumps(choice.to_json()))) == choice
 
 
-def test_the_calls_of_a_choice_are_known_beforehand() -> None:
-    assert calls_per_setup(100) == 12 + (36 - 12) / 2
-    assert calls_per_setup(20) == 12 + (20 - 12) / 2
-    assert calls_per_setup(5) == 5
+def test_choices_are_joined_by_score_and_each_keeps_its_order() -> None:
+    setups = {name: PromptSetup(name) for name in ("few-shot", "zero-shot", "remote:x")}
+    # zero-shot was dropped early, so its score is of fewer examples.
+    base = PromptChoice(
+        {n: setups[n] for n in ("zero-shot", "few-shot")}, {"few-shot": 0.5, "zero-shot": 0.9}, 48
+    )
+    better, equal = (PromptChoice({"remote:x": setups["remote:x"]}, {"remote:x": s}, 12) for s in (0.6, 0.5))
+    assert base.joined(better).ranking == ("remote:x", "few-shot", "zero-shot")
+    assert base.joined(equal).ranking == ("few-shot", "zero-shot", "remote:x")
+    assert base.joined(better).calls == 60
+
+
+@pytest.mark.parametrize(
+    ("setups", "examples", "rounds"),
+    [
+        (7, 100, [(7, 12), (4, 24)]),
+        (7, 20, [(7, 12), (4, 8)]),
+        (7, 12, [(7, 12)]),
+        (1, 3, [(1, 3)]),
+        (0, 9, []),
+    ],
+)
+def test_the_number_of_calls_that_choose_a_prompt_is_known_before(
+    setups: int, examples: int, rounds: list[tuple[int, int]]
+) -> None:
+    assert plan_rounds(setups, examples) == rounds
 
 
 def test_prompts_are_held_to_the_form_that_they_were_set_up_with(engine: LocalEngine) -> None:

@@ -8,6 +8,7 @@ from tunewise.errors import ModelUnavailableError, SpecError
 from tunewise.models import embedded
 from tunewise.models.base import choose_device, find_base, sha256_of_base
 from tunewise.models.ids import check_suffix, tuned_model_id
+from tunewise.records import TokenPrice
 from tunewise.settings import Settings, read_settings
 
 
@@ -123,6 +124,22 @@ def test_what_is_wrong_with_one_variable_stops_nothing_that_does_without_it() ->
     settings.check("TUNEWISE_ORG", "TUNEWISE_VLLM_DTYPE")
     with pytest.raises(SpecError, match="TUNEWISE_HOURLY_PRICE is 'abc': give a number such as"):
         settings.cost(1.0)
+
+
+def test_prices_of_tokens_are_for_all_models_or_for_one() -> None:
+    settings = read_settings(
+        {"TUNEWISE_PRICE_IN": "0.25, org/large:v2=2", "TUNEWISE_PRICE_OUT": "1,small=0.5"}
+    )
+    assert settings.token_price("org/large:v2") == TokenPrice(2.0, 1.0)
+    assert settings.token_price("small") == TokenPrice(0.25, 0.5)
+    assert read_settings({"TUNEWISE_PRICE_IN": "0.25"}).token_price("small") is None
+    assert read_settings({}).token_price("small") is None
+
+
+@pytest.mark.parametrize("prices", ["cheap", "0.25,large=", "-1", "large=nan"])
+def test_prices_of_tokens_that_are_none_are_refused(prices: str) -> None:
+    with pytest.raises(SpecError, match=r"TUNEWISE_PRICE_OUT.*small=0\.25,large=2"):
+        read_settings({"TUNEWISE_PRICE_OUT": prices}).token_price("any")
 
 
 def test_an_unset_price_is_an_assumption_and_a_set_one_is_not() -> None:

@@ -13,10 +13,11 @@ from report_samples import APPROACHES, INPUTS, KEEP, MANIFEST, SCORES, UNTUNED, 
 from tunewise.approaches.rivals import PromptSetup
 from tunewise.records import Reason, Score, Verdict
 from tunewise.report.examples import MAX_ROWS, AnswerSheet, SideBySide, compare_examples
-from tunewise.report.facts import list_facts, list_stages, list_test_reads
+from tunewise.report.facts import describe_price, list_facts, list_stages, list_test_reads
 from tunewise.report.html import render_report
 from tunewise.report.rivals import find_contest
 from tunewise.report.tables import build_rows, list_savings
+from tunewise.report.wording import NOTHING
 
 
 def parse(verdict: Verdict = WIN, scores: list[Score] = SCORES, manifest: object = MANIFEST) -> Page:
@@ -169,6 +170,35 @@ def test_a_dearer_tuned_model_is_said_to_cost_more() -> None:
     }
     assert savings["more tokens per call"] == "87.6"
     assert savings["more per 1,000 calls"] == "£0.088"
+
+
+REMOTE = approach("remote:gpt-x", 0.6, cost_per_1000_calls=None)
+WITH_REMOTE = replace(WIN, approaches=(*APPROACHES, REMOTE), best_without_training="remote:gpt-x")
+
+
+def test_a_cost_that_is_not_known_is_said_and_never_nothing() -> None:
+    row = build_rows(WITH_REMOTE, SCORES)[-1]
+    assert (row.cost, row.kind) == (NOTHING, "prompt")
+    unknown, fewer = list_savings(WITH_REMOTE, find_contest(WITH_REMOTE))
+    assert unknown.value == "Not known"
+    assert "tokens per call" in fewer.what
+    spec = {"spec": {"approaches": ["majority", "remote:gpt-x"]}}
+    assert (
+        "What calls of remote:gpt-x cost is not known: set TUNEWISE_PRICE_IN"
+        in parse(WITH_REMOTE, manifest=MANIFEST | spec).text
+    )
+
+
+def test_what_tokens_of_another_machine_cost_stands_beside_the_hour_of_this_one() -> None:
+    manifest = {
+        "spec": {"approaches": ["majority", "remote:gpt-x"]},
+        "findings": {"token_prices": {"remote:gpt-x": {"input": 0.25, "output": 2.0}}},
+        "hourly_price": 0.1,
+    }
+    assert describe_price(manifest, "GBP") == (
+        "Calls of remote:gpt-x cost £0.25 for a million tokens read and £2.00 for a million written. "
+        "Every other cost here is measured time at £0.10 an hour, the price you set."
+    )
 
 
 def test_three_reasons_are_shown_and_the_others_folded_away() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tunewise.errors import RunFolderError
-from tunewise.store.run_folder import RunFolder
+from tunewise.store.run_folder import RunFolder, is_finished
 
 IDENTITY = {"data": "abc", "seed": 0}
 
@@ -21,6 +21,16 @@ def test_a_finished_stage_is_read_back_and_not_computed_again(tmp_path: Path) ->
         again = folder.stage("train", fail)
     assert (first.value, first.resumed) == ({"loss": 0.5}, False)
     assert (again.value, again.resumed, again.seconds) == ({"loss": 0.5}, True, first.seconds)
+
+
+def test_a_stage_may_be_named_after_a_model_of_any_name(tmp_path: Path) -> None:
+    stage = "test-remote:org/model.v2"
+    assert not is_finished(tmp_path / "run", stage)
+    with RunFolder(tmp_path / "run", IDENTITY) as folder:
+        folder.stage(stage, lambda: 1)
+        assert folder.stage(stage, fail).resumed
+        assert list(folder.timings()) == [stage]
+    assert is_finished(tmp_path / "run", stage)
 
 
 def test_a_stage_that_was_interrupted_leaves_nothing_behind(tmp_path: Path) -> None:
