@@ -53,3 +53,5 @@ class Evidence:
     consistency: dict[str, Consistency] = field(default_factory=dict)
     """By approach."""
     judgements: tuple[Judgement, ...] = ()
+    passages_hold: dict[str, float] = field(default_factory=dict)
+    """By test example: the share of its answer that stands in the passages found for it."""

@@ -25,7 +25,7 @@ from tunewise.evaluate.selection import PromptChoice
 from tunewise.evidence import Evidence
 from tunewise.progress import Progress
 from tunewise.records import Estimate, Example
-from tunewise.retrieval.hits import measure_hits
+from tunewise.retrieval.hits import held_shares, measure_hits
 from tunewise.retrieval.retriever import retrieve_examples
 from tunewise.settings import Settings
 
@@ -106,6 +106,17 @@ def measure_neighbours(split: Split, shown: Shown, scoring: Scoring, vectors: Pa
         for floor in (NearestVote(near), majority)
     )
     return vote - most
+
+
+def look_into_passages(found: Evidence) -> dict[str, float]:
+    """By test example, how much of its answer stands in the passages found for it: for the report alone.
+
+    Empty where no documents were given.
+    """
+    if found.shown.passages is None:
+        return {}
+    test = found.split.test.read("passages found")
+    return held_shares(found.shown.passages, test, num_passages(found.choice))
 
 
 def tell_facts(

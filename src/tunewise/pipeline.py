@@ -26,7 +26,7 @@ from tunewise.errors import SpecError
 from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.runner import choose_decoding
 from tunewise.evidence import Evidence
-from tunewise.findings import gather_findings
+from tunewise.findings import gather_findings, look_into_passages
 from tunewise.judging import find_judge
 from tunewise.models.base import find_base, sha256_of_base
 from tunewise.progress import Progress, SilentProgress
@@ -96,5 +96,6 @@ def run(
             raise SpecError("nothing is left to measure: add to --approaches, or give --instructions FILE")
         findings = gather_findings(found, settings, progress)
         verdict = decide(compare(found.runs, findings), forced=spec.force)
+        found.passages_hold = look_into_passages(found)
         publish.publish(folder, found, findings, verdict, settings, registry)
     return verdict

@@ -233,6 +233,7 @@ def build_manifest(
         "metrics": list(evidence.decoding.scoring.metrics),
         "time_plan": evidence.plan.to_json(),
         "prompting": asdict(evidence.choice),
+        "passages_hold": dict(evidence.passages_hold),
         "saved_per_call": asdict(saved) if saved else None,
         "test_reads": folder.test_reads(),
         # With scores.jsonl, all that `tunewise decide` needs.

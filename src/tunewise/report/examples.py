@@ -33,7 +33,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One test example with every approach's answer; `main` are the one or two that the verdict is about."""
+    """One test example with approaches' answers; `main` are those that are seen without opening it."""
 
     id: str
     outcome: str
@@ -62,26 +62,67 @@ class SideBySide:
     total: int
 
 
-def compare_examples(
-    verdict: Verdict, scores: Sequence[Score], inputs: Mapping[str, str] | None
-) -> SideBySide:
+@dataclass(frozen=True, slots=True)
+class AnswerSheet:
+    """Every approach's answer to every test example."""
+
+    by_example: Mapping[str, Mapping[str, Score]]
+    """By example id and approach, in the order of the ids' hashes: a sample's first rows are a sample too."""
+    names: tuple[str, ...]
+    """Of the approaches, in the verdict's order."""
+    metric: str
+    """The primary one, which says what is right."""
+    inputs: Mapping[str, str]
+
+    @classmethod
+    def collect(
+        cls, verdict: Verdict, scores: Sequence[Score], inputs: Mapping[str, str] | None
+    ) -> AnswerSheet:
+        """The answers of the verdict's approaches; `inputs` gives input texts by example id."""
+        names = tuple(result.name for result in verdict.approaches)
+        by_example: dict[str, dict[str, Score]] = {}
+        for score in scores:
+            if score.approach in names:
+                by_example.setdefault(score.example_id, {})[score.approach] = score
+        in_order = {example_id: by_example[example_id] for example_id in sorted(by_example, key=_hash)}
+        return cls(in_order, names, verdict.primary_metric, inputs or {})
+
+    def case(self, example_id: str, main: Sequence[str], outcome: str = "any") -> Case:
+        """One example laid out, with these approaches before the others."""
+        answers, text = self.by_example[example_id], self.inputs.get(example_id)
+        others = [name for name in self.names if name not in main]
+        return Case(
+            id=shorten(example_id, _NAME_LIMIT),
+            outcome=outcome,
+            input=None if text is None else shorten(text, _INPUT_LIMIT),
+            expected=shorten(next(iter(answers.values())).expected, _ANSWER_LIMIT),
+            main=tuple(_answer(name, answers.get(name), self.metric) for name in main),
+            others=tuple(_answer(name, answers.get(name), self.metric) for name in others),
+        )
+
+
+def compare_examples(verdict: Verdict, sheet: AnswerSheet) -> SideBySide:
     """Choose up to `MAX_ROWS` test examples and lay their answers side by side."""
-    names = [result.name for result in verdict.approaches]
-    by_example: dict[str, dict[str, Score]] = {}
-    for score in scores:
-        if score.approach in names:
-            by_example.setdefault(score.example_id, {})[score.approach] = score
     contest = find_contest(verdict)
     titles = _outcome_titles(contest)
     kinds: dict[str, list[str]] = {code: [] for code in titles}
-    for example_id in sorted(by_example, key=_hash):
-        kinds[_outcome(by_example[example_id], contest, verdict.primary_metric)].append(example_id)
+    for example_id, answers in sheet.by_example.items():
+        kinds[_outcome(answers, contest, sheet.metric)].append(example_id)
+    main = [side.name for side in (contest.tuned, contest.untrained) if side is not None]
     in_turn = (one for one in chain.from_iterable(zip_longest(*kinds.values())) if one is not None)
-    lay = _Layout(names, contest, verdict.primary_metric, inputs)
-    cases = tuple(lay.case(one, by_example[one]) for one in islice(in_turn, MAX_ROWS))
+    cases = tuple(
+        sheet.case(one, main, _outcome(sheet.by_example[one], contest, sheet.metric))
+        for one in islice(in_turn, MAX_ROWS)
+    )
     shown = Counter(case.outcome for case in cases)
     outcomes = (Outcome(code, title, len(kinds[code]), shown[code]) for code, title in titles.items())
-    return SideBySide(tuple(outcomes), cases, len(by_example))
+    return SideBySide(tuple(outcomes), cases, len(sheet.by_example))
+
+
+def is_full(score: Score | None, metric: str) -> bool:
+    """Whether it has the full score on this metric; part of it, undefined, failed and missing do not."""
+    value = score.metrics.get(metric) if score is not None and score.status == "answered" else None
+    return value is not None and value >= 1
 
 
 def _hash(example_id: str) -> str:
@@ -105,7 +146,7 @@ def _outcome_titles(contest: Contest) -> dict[str, str]:
 
 def _outcome(answers: Mapping[str, Score], contest: Contest, metric: str) -> str:
     sides = [
-        _is_right(answers.get(side.name), metric)
+        is_full(answers.get(side.name), metric)
         for side in (contest.tuned, contest.untrained)
         if side is not None
     ]
@@ -116,35 +157,6 @@ def _outcome(answers: Mapping[str, Score], contest: Contest, metric: str) -> str
     if not any(sides):
         return "neither"
     return "tuned-only" if sides[0] else "rival-only"
-
-
-def _is_right(score: Score | None, metric: str) -> bool:
-    """Right is the full score on the primary metric; part of it, undefined, failed and missing are not."""
-    if score is None or score.status != "answered":
-        return False
-    value = score.metrics.get(metric)
-    return value is not None and value >= 1
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    names: Sequence[str]
-    contest: Contest
-    metric: str
-    inputs: Mapping[str, str] | None
-
-    def case(self, example_id: str, answers: Mapping[str, Score]) -> Case:
-        main = [side.name for side in (self.contest.tuned, self.contest.untrained) if side is not None]
-        others = [name for name in self.names if name not in main]
-        text = (self.inputs or {}).get(example_id)
-        return Case(
-            id=shorten(example_id, _NAME_LIMIT),
-            outcome=_outcome(answers, self.contest, self.metric),
-            input=None if text is None else shorten(text, _INPUT_LIMIT),
-            expected=shorten(next(iter(answers.values())).expected, _ANSWER_LIMIT),
-            main=tuple(_answer(name, answers.get(name), self.metric) for name in main),
-            others=tuple(_answer(name, answers.get(name), self.metric) for name in others),
-        )
 
 
 def _answer(name: str, score: Score | None, metric: str) -> Answer:

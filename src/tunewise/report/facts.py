@@ -15,7 +15,6 @@ from tunewise.report.wording import (
     is_number,
     moment,
     money,
-    percent,
     plain,
     points,
     shorten,
@@ -60,8 +59,7 @@ def look_up(manifest: Mapping[str, Any], *path: str) -> Any:
     return value
 
 
-# (section of the manifest, with dots between its keys; its title; {key: (title, how to write it)}).
-# Other keys follow as they are.
+# (section of the manifest, its title, {key: (title, how to write it)}); other keys follow as they are.
 _Writer = Callable[[Any], str]
 _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
     (
@@ -72,7 +70,6 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
             "rows": ("Rows", count),
             "examples": ("Usable examples", count),
             "duplicates_removed": ("Duplicates removed", count),
-            "sha256": ("SHA-256", plain),
         },
     ),
     (
@@ -84,22 +81,12 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
             "test": ("Sealed for the test", count),
             "groups": ("Independent groups", count),
             "detectable_difference": (
-                "Smallest gain this test can see",
+                "Smallest gain it was planned to see",
                 lambda value: f"{points(value).lstrip('+')} points" if is_number(value) else plain(value),
             ),
-            "seal": ("Seal of the test set", plain),
         },
     ),
-    (
-        "findings.retrieval",
-        "Your documents, on the examples for choosing prompts",
-        {
-            "hit_rate": ("Answers that stand in the passages found", percent),
-            "random_hit_rate": ("Answers that stand in passages drawn at random", percent),
-            "shortened_share": ("Prompts without room for all that was found", percent),
-        },
-    ),
-    ("base", "The base model", {"id": ("Model", plain), "sha256": ("SHA-256 of its weights", plain)}),
+    ("base", "The base model", {"id": ("Model", plain)}),
     (
         "training",
         "The training",
@@ -129,37 +116,34 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
         },
     ),
     ("spec", "Settings", {"seed": ("Seed", str), "engine": ("Engine", str)}),
-    ("versions", "Versions", {}),
 )
-_DRAWN = {("training", "curve")}
-_CODE_KEYS = {"sha256", "seal", "path", "id"}
+_NOT_LISTED = {
+    "curve", "sha256", "seal", "given", "leaked_lines", "dropped_lines", "weights_sha256", "estimate",
+}  # fmt: skip
+"""Keys that have a better place on the page, or matter to readers of the manifest alone."""
+_CODE_KEYS = {"path", "id"}
 
 
 def list_facts(manifest: Mapping[str, Any]) -> tuple[Facts, ...]:
     """Everything the manifest says on how the test was made, section by section."""
     sections = (
-        Facts(heading, tuple(_rows(section, look_up(manifest, *section.split(".")), known)))
+        Facts(heading, tuple(_rows(look_up(manifest, section), known)))
         for section, heading, known in _SECTIONS
     )
     return tuple(section for section in sections if section.rows)
 
 
-def _rows(section: str, values: Any, known: Mapping[str, tuple[str, _Writer]]) -> Iterator[Fact]:
+def _rows(values: Any, known: Mapping[str, tuple[str, _Writer]], prefix: str = "") -> Iterator[Fact]:
     if not isinstance(values, Mapping):
         return
     for key in (*(key for key in known if key in values), *(key for key in values if key not in known)):
-        if (section, key) in _DRAWN or values[key] is None:
+        if key in _NOT_LISTED or values[key] is None:
             continue
-        # Packages go by their own names, down to the case.
-        name, write = known.get(key, (str(key) if section == "versions" else title(str(key)), plain))
-        yield Fact(shorten(name, 80), shorten(write(values[key]), _VALUE_LIMIT), str(key) in _CODE_KEYS)
-
-
-def seed(manifest: Mapping[str, Any]) -> str | None:
-    """The seed of the run, wherever the manifest keeps it."""
-    places = (("seed",), ("spec", "seed"), ("split", "seed"))
-    found = next((value for place in places if (value := look_up(manifest, *place)) is not None), None)
-    return None if found is None else shorten(str(found), 40)
+        name, write = known.get(key, (f"{prefix}{title(str(key))}", plain))
+        if isinstance(values[key], Mapping):
+            yield from _rows(values[key], {}, f"{name} · ")
+        else:
+            yield Fact(shorten(name, 80), shorten(write(values[key]), _VALUE_LIMIT), str(key) in _CODE_KEYS)
 
 
 def list_test_reads(manifest: Mapping[str, Any]) -> tuple[Fact, ...]:
@@ -192,8 +176,24 @@ def list_stages(manifest: Mapping[str, Any], currency: str) -> tuple[Stage, ...]
         cost = money(seconds / 3600 * price, currency) if is_number(price) else money(None, currency)
         return Stage(name, duration(seconds), cost, seconds / total if total > 0 else 0.0)
 
-    stages = [stage(shorten(title(name), 60), seconds) for name, seconds in spent.items()]
+    stages = [stage(shorten(_stage_title(name), 60), seconds) for name, seconds in spent.items()]
     return (*stages, stage("Together", total))
+
+
+_STAGES = {
+    "choose-prompts-": "Choosing prompts for ",
+    "choose-prompts": "Choosing prompts",
+    "plan-time": "Planning the time",
+    "steadiness-": "Asking again: ",
+    "test-": "Testing ",
+    "train-": "Training ",
+    "parity-": "Comparing with what was trained: ",
+}
+
+
+def _stage_title(name: str) -> str:
+    begun = next((prefix for prefix in _STAGES if name.startswith(prefix)), None)
+    return title(name) if begun is None else f"{_STAGES[begun]}{name.removeprefix(begun)}"
 
 
 def describe_price(manifest: Mapping[str, Any], currency: str) -> str | None:

@@ -12,19 +12,24 @@ from typing import Any
 
 from markupsafe import Markup
 
-from tunewise.records import Reason, Recommendation, Score, Verdict
+from tunewise.decide.verdict import RULES
+from tunewise.records import Recommendation, Score, Verdict
 from tunewise.report import charts
-from tunewise.report.examples import compare_examples
+from tunewise.report.data_findings import list_data_findings
+from tunewise.report.examples import AnswerSheet, compare_examples
 from tunewise.report.facts import (
-    Fact,
     describe_price,
     list_facts,
     list_losses,
     list_stages,
     list_test_reads,
     look_up,
-    seed,
 )
+from tunewise.report.knowing import follow_passages, tell_apart
+from tunewise.report.power import find_power
+from tunewise.report.prompting import read_prompt_search
+from tunewise.report.reasons import SENTENCE_LIMIT, list_not_measured, open_reason
+from tunewise.report.reproduction import list_reproduction
 from tunewise.report.rivals import KIND_NAMES, Contest, describe, find_contest
 from tunewise.report.tables import NAME_LIMIT, build_rows, list_savings, list_secondary_metrics, metric_title
 from tunewise.report.templates import load_template
@@ -35,16 +40,13 @@ from tunewise.report.wording import (
     is_number,
     money_spent,
     percent,
-    plain,
     points,
     shorten,
-    title,
     visible,
 )
 
-_SENTENCE_LIMIT, _EVIDENCE_LIMIT, _COMMAND_LIMIT = 600, 400, 2000
 _MAX_REASONS = 3
-_BAR_NAME_LIMIT = 28
+_BAR_NAME_LIMIT = 22
 """What fits beside the numbers on a phone."""
 _EXAMPLES_UNFOLDED = 24
 
@@ -98,14 +100,6 @@ class KeyNumber:
     unit: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenReason:
-    """A reason with the numbers that it opens onto."""
-
-    text: str
-    evidence: tuple[Fact, ...]
-
-
 def render_report(
     verdict: Verdict,
     scores: Sequence[Score],
@@ -118,19 +112,20 @@ def render_report(
     """
     contest = find_contest(verdict)
     label, tone, meaning = _ADVICE[verdict.recommendation]
-    reasons = [_open_reason(reason) for reason in verdict.reasons]
+    sheet = AnswerSheet.collect(verdict, scores, inputs)
+    reasons = [open_reason(reason, verdict, sheet) for reason in verdict.reasons]
     losses = list_losses(manifest)
     best_step = look_up(manifest, "training", "best_step")
     best_step = float(best_step) if is_number(best_step) else None
     loss_chart = charts.loss_chart(losses, best_step)
     metrics = list_secondary_metrics(scores, verdict.primary_metric)
-    command = look_up(manifest, "command")
     return load_template("report.html.jinja").render(
         verdict=verdict,
-        headline=shorten(verdict.headline, _SENTENCE_LIMIT),
+        headline=shorten(verdict.headline, SENTENCE_LIMIT),
         label=label,
         tone=tone,
         meaning=meaning,
+        next_step=_next_step(verdict),
         key_numbers=_key_numbers(verdict, contest, manifest),
         model=None if verdict.model is None else shorten(verdict.model, 200),
         metric=metric_title(verdict.primary_metric),
@@ -140,15 +135,20 @@ def render_report(
         more_reasons=reasons[_MAX_REASONS:],
         rows=build_rows(verdict, scores),
         secondary=[metric_title(name) for name in metrics],
+        apart=tell_apart(verdict, scores),
+        found=follow_passages(verdict, sheet, manifest),
         examples_unfolded=_EXAMPLES_UNFOLDED,
-        examples=compare_examples(verdict, scores, inputs),
+        examples=compare_examples(verdict, sheet),
+        power=find_power(verdict, scores, contest, manifest),
+        not_measured=list_not_measured(verdict.reasons),
+        prompting=read_prompt_search(look_up(manifest, "prompting")),
         stages=list_stages(manifest, verdict.currency),
         price=describe_price(manifest, verdict.currency),
         savings=list_savings(verdict, contest),
+        data_findings=list_data_findings(manifest),
         facts=list_facts(manifest),
-        seed=seed(manifest),
         test_reads=list_test_reads(manifest),
-        command=None if command is None else shorten(_command(command), _COMMAND_LIMIT),
+        again=list_reproduction(manifest),
         loss_chart=None if loss_chart is None else Markup(loss_chart),
         has_validation=any(point.validation is not None for point in losses),
         has_train=any(point.train is not None for point in losses),
@@ -156,8 +156,10 @@ def render_report(
     )
 
 
-def _command(command: Any) -> str:
-    return " ".join(map(str, command)) if isinstance(command, list | tuple) else plain(command)
+def _next_step(verdict: Verdict) -> str | None:
+    """What the rule that decided advises."""
+    decided = next(iter(verdict.reasons), None)
+    return next((rule.advice for rule in RULES if decided is not None and rule.code == decided.code), None)
 
 
 def _key_numbers(verdict: Verdict, contest: Contest, manifest: Mapping[str, Any]) -> list[KeyNumber]:
@@ -215,20 +217,3 @@ def _kinds(verdict: Verdict) -> list[tuple[str, str]]:
     """The kinds of approach in the chart, for its legend."""
     present = {describe(result.name)[0] for result in verdict.approaches}
     return [(kind, name) for kind, name in KIND_NAMES.items() if kind in present]
-
-
-def _open_reason(reason: Reason) -> OpenReason:
-    evidence = tuple(
-        Fact(shorten(title(str(key)), 80), shorten(plain(value), _EVIDENCE_LIMIT))
-        for key, value in _flatten(reason.evidence)
-    )
-    return OpenReason(shorten(reason.text, _SENTENCE_LIMIT), evidence)
-
-
-def _flatten(evidence: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested numbers one to a row, so that each can be read."""
-    rows: list[tuple[str, Any]] = []
-    for key, value in evidence.items():
-        name = f"{prefix}{key}"
-        rows += _flatten(value, f"{name} · ") if isinstance(value, Mapping) else [(name, value)]
-    return rows

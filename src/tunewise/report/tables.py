@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tunewise.evaluate.metrics.label_sets import SET_METRICS, score_set
+from tunewise.evaluate.metrics.scoring import FORM, KNOWING
 from tunewise.records import AnswerStatus, ApproachResult, Score, Verdict
 from tunewise.report.rivals import KIND_NAMES, Contest, describe
 from tunewise.report.wording import (
@@ -64,8 +65,12 @@ class Saving:
 
 
 def list_secondary_metrics(scores: Sequence[Score], primary: str) -> tuple[str, ...]:
-    """The metrics beside the primary one, in the order in which the scores first name them."""
-    return tuple(dict.fromkeys(name for score in scores for name in score.metrics if name != primary))
+    """The metrics beside the primary one, in the order in which the scores first name them.
+
+    Without knowing and form, which have a table of their own.
+    """
+    apart = {primary, KNOWING, FORM}
+    return tuple(dict.fromkeys(name for score in scores for name in score.metrics if name not in apart))
 
 
 def build_rows(verdict: Verdict, scores: Sequence[Score]) -> tuple[Row, ...]:

@@ -82,6 +82,11 @@ def points(value: Any) -> str:
     return f"{100 * value:+.1f}".replace("-", _MINUS) if is_number(value) else NOTHING
 
 
+def gain(estimate: Any, low: Any, high: Any) -> str:
+    """A difference of shares with its interval, in percentage points."""
+    return f"{points(estimate)} points ({points(low)} to {points(high)})"
+
+
 def money(amount: Any, currency: str) -> str:
     """An amount with two significant digits below 0.10, so that the price of one call can be read."""
     if not is_number(amount):

@@ -46,13 +46,11 @@ def measure_hits(
     A phrase is a short answer, or a short value in a JSON answer; of longer ones each number and name
     (`data.content`). `seed` draws the random passages.
     """
-    retriever.prepare(examples)
-    own, by_chance = [], []
+    own, by_chance = held_shares(retriever, examples, num_passages), []
     for example in examples:
-        phrases = sought_phrases(example)
-        if not phrases:
+        if example.id not in own:
             continue
-        own.append(held_share(retriever.find(example, num_passages), phrases))
+        phrases = sought_phrases(example)
         dice = random.Random(f"{seed} {example.id}")
         number = min(num_passages, len(retriever.items))
         for _ in range(RANDOM_DRAWS):
@@ -60,7 +58,22 @@ def measure_hits(
     if not own:
         return None
     is_telling = 2 * num_passages <= len(retriever.items)
-    return HitRate(num_passages, mean(own), mean(by_chance), len(own), is_telling)
+    return HitRate(num_passages, mean(own.values()), mean(by_chance), len(own), is_telling)
+
+
+def held_shares(
+    retriever: Retriever[Passage], examples: Sequence[Example], num_passages: int
+) -> dict[str, float]:
+    """By example id, the share of its answer's phrases that the passages retrieved for it hold.
+
+    Without the examples whose answer says nothing that its prompt does not.
+    """
+    retriever.prepare(examples)
+    sought = {example: phrases for example in examples if (phrases := sought_phrases(example))}
+    return {
+        example.id: held_share(retriever.find(example, num_passages), phrases)
+        for example, phrases in sought.items()
+    }
 
 
 def sought_phrases(example: Example) -> list[str]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from report_pages import HOSTILE, Page
 from report_samples import APPROACHES, INPUTS, KEEP, MANIFEST, SCORES, UNTUNED, WIN, approach, score
 
+from tunewise.approaches.rivals import PromptSetup
 from tunewise.records import Reason, Score, Verdict
-from tunewise.report.examples import MAX_ROWS, compare_examples
+from tunewise.report.examples import MAX_ROWS, AnswerSheet, SideBySide, compare_examples
 from tunewise.report.facts import describe_price, list_facts, list_stages, list_test_reads
 from tunewise.report.html import render_report
 from tunewise.report.rivals import find_contest
@@ -25,6 +26,10 @@ def parse(verdict: Verdict = WIN, scores: list[Score] = SCORES, manifest: object
     return page
 
 
+def side_by_side(scores: list[Score]) -> SideBySide:
+    return compare_examples(WIN, AnswerSheet.collect(WIN, scores, None))
+
+
 def drawings(source: str) -> list[ET.Element]:
     return [ET.fromstring(svg) for svg in re.findall(r"<svg class=.*?</svg>(?=\s*<ul)", source, re.DOTALL)]
 
@@ -34,6 +39,7 @@ def test_a_win_shows_the_sentence_its_label_and_the_numbers_it_was_given() -> No
     for words in (
         "Fine-tune: 92% right, the best prompt 23%.",
         "Tuned model 92.0% against 23.0% for the best prompt, few-shot",
+        "Next: Use the tuned model.",
         "Gain from training +69.0 points 95% interval +62.1 to +75.1",
         "Test examples 233",
         "Cost of training £0.01 at an assumed price",
@@ -45,7 +51,7 @@ def test_a_win_shows_the_sentence_its_label_and_the_numbers_it_was_given() -> No
         "scoring few-shot 2026-09-21 14:16:50 UTC",
         "scoring fine-tuned noon",
         "Seed 1234567",
-        "Smallest gain this test can see 8.3 points",
+        "Smallest gain it was planned to see 8.3 points",
         "tunewise run prices.jsonl --seed 1234567",
     ):
         assert words in text
@@ -203,8 +209,8 @@ def test_three_reasons_are_shown_and_the_others_folded_away() -> None:
         < page.text.index("The curve")
     )
     for words in (
-        "Few-shot 0.2318",
-        "Gain · low 0.621",
+        "few-shot 23.2%",
+        "Gain · Low 62.1%",
         "Shares 0.41, 1",
         "Known none",
         "Gain at double 0.011",
@@ -233,7 +239,7 @@ def test_large_test_sets_are_sampled_with_every_outcome_represented() -> None:
         for index, outcome in enumerate(outcomes)
         for name, place in names.items()
     ]
-    shown = compare_examples(WIN, scores, None)
+    shown = side_by_side(scores)
     assert (shown.total, len(shown.cases)) == (500, MAX_ROWS)
     assert [(kind.code, kind.total, kind.shown) for kind in shown.outcomes] == [
         ("tuned-only", 491, 51),
@@ -241,12 +247,12 @@ def test_large_test_sets_are_sampled_with_every_outcome_represented() -> None:
         ("neither", 3, 3),
         ("both", 3, 3),
     ]
-    assert compare_examples(WIN, scores[::-1], None) == shown
+    assert side_by_side(scores[::-1]) == shown
 
 
 def test_partly_right_is_neither_right_nor_wrong() -> None:
     scores = [score("few-shot", "a", 0.625), score("fine-tuned", "a", 1.0)]
-    (case,) = compare_examples(WIN, scores, None).cases
+    (case,) = side_by_side(scores).cases
     assert case.outcome == "tuned-only"
     assert [(answer.mark, answer.word) for answer in case.main] == [
         ("right", "right"),
@@ -262,7 +268,10 @@ def hostile_page() -> tuple[str, Page]:
         headline=HOSTILE,
         model=HOSTILE,
         approaches=approaches,
-        reasons=(Reason(HOSTILE, HOSTILE, {HOSTILE: {HOSTILE: HOSTILE}, "list": [HOSTILE]}),),
+        reasons=(
+            Reason("beats-every-rival", HOSTILE, {HOSTILE: {HOSTILE: HOSTILE}, "list": [HOSTILE]}),
+            Reason(HOSTILE, HOSTILE, {"not_measured": [HOSTILE]}),
+        ),
         currency=HOSTILE,
     )
     scores = [
@@ -279,6 +288,8 @@ def hostile_page() -> tuple[str, Page]:
     keys = ("data", "split", "base", "spec", "versions", "training", "timings")
     manifest = {key: {HOSTILE: HOSTILE, "sha256": HOSTILE} for key in keys}
     manifest |= {"timings": {HOSTILE: 3.0}, "hourly_price": 0.1}  # type: ignore[dict-item]
+    setups = {HOSTILE: asdict(PromptSetup(HOSTILE, HOSTILE, note=HOSTILE))}
+    manifest |= {"prompting": {"setups": setups, "scores": {HOSTILE: 0.5}, "calls": 3}}
     manifest |= {"command": HOSTILE, "seed": HOSTILE, "test_reads": [{"purpose": HOSTILE, "at": HOSTILE}]}  # type: ignore[dict-item]
     inputs = {one.example_id: HOSTILE * 500 for one in scores}
     source = render_report(verdict, scores, manifest, inputs)
@@ -352,14 +363,12 @@ def test_what_the_manifest_holds_is_listed_and_what_it_lacks_is_not() -> None:
         section.title: {row.name: row.value for row in section.rows} for section in list_facts(MANIFEST)
     }
     assert sections["Your examples"]["Usable examples"] == "1,136"
-    assert sections["The split"]["Seal of the test set"] == "5ea1"
-    assert sections["The base model"]["SHA-256 of its weights"] == "b" * 64
+    assert sections["The base model"] == {"Model": "smollm2-135m-instruct"}
     assert sections["Settings"] == {"Seed": "1234567", "Learning rate": "0.001", "Modules": "q_proj, v_proj"}
-    assert sections["Versions"] == {"tunewise": "0.1.0", "peft": "0.21.0"}
     assert "Curve" not in sections["The training"]
+    nested = {"spec": {"training": {"rank": 16, "start": None}}}
+    assert [(row.name, row.value) for row in list_facts(nested)[0].rows] == [("Training · Rank", "16")]
     assert list_facts({"data": {"rows": 5, "sha256": None}})[0].rows[0].value == "5"
-    found = {"findings": {"retrieval": {"hit_rate": 0.9, "random_hit_rate": 0.1, "shortened_share": 0.25}}}
-    assert [row.value for row in list_facts(found)[0].rows] == ["90.0%", "10.0%", "25.0%"]
     assert list_facts({}) == ()
     assert list_test_reads({"test_reads": "never"}) == ()
 

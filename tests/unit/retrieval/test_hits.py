@@ -6,7 +6,7 @@ import pytest
 
 from tunewise.data.documents import Document
 from tunewise.records import Example, Message
-from tunewise.retrieval.hits import measure_hits, sought_phrases
+from tunewise.retrieval.hits import held_shares, measure_hits, sought_phrases
 from tunewise.retrieval.passages import Passage
 from tunewise.retrieval.retriever import Retriever, query_of, retrieve_passages
 
@@ -49,6 +49,13 @@ def test_chance_cannot_be_told_where_most_passages_are_retrieved(tmp_path: Path)
 def test_of_an_answer_with_several_values_the_share_counts(tmp_path: Path):
     rows = [example("Say all of Mars.", '{"colour": "rusty red", "moons": [2], "rings": null}')]
     assert measure_hits(retriever(tmp_path, "Mars has 2 moons."), rows, 1, seed=0).hit == 0.5
+
+
+def test_what_was_found_is_told_example_by_example(tmp_path: Path):
+    held, lacking = example("How many moons has Mars?", "2"), example("How many has Venus?", "0")
+    told = example("Is it Mars or Venus?", "Mars")
+    shares = held_shares(retriever(tmp_path, "Mars has 2 moons."), [held, lacking, told], 1)
+    assert shares == {held.id: 1.0, lacking.id: 0.0}
 
 
 def test_a_short_answer_has_to_stand_together():

@@ -1,0 +1,50 @@
+"""What reading the examples brought to light, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from tunewise.report.facts import look_up
+from tunewise.report.wording import count, is_number, percent
+
+_MAX_LINES = 12
+
+
+def list_data_findings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
+    """What was left out of the data and why, and how far its answers contradict each other."""
+    return tuple(_find(manifest))
+
+
+def _find(manifest: Mapping[str, Any]) -> Iterator[str]:
+    duplicates = look_up(manifest, "data", "duplicates_removed")
+    if is_number(duplicates) and duplicates > 0:
+        verb = "was" if duplicates == 1 else "were"
+        yield f"{count(duplicates, 'exact duplicate')} {verb} removed, so that none counts twice."
+    if leaked := _lines(manifest, "data", "leaked_lines"):
+        yield f"{_rows(leaked)} left out: files set aside for choosing or testing have their inputs."
+    if dropped := _lines(manifest, "training", "dropped_lines"):
+        yield f"{_rows(dropped)} left out of training, as the model cannot be trained on such."
+    share, repeated = (
+        look_up(manifest, "findings", "disagreement", key) for key in ("share", "duplicate_groups")
+    )
+    if is_number(share) and is_number(repeated) and share > 0:
+        verb = "occurs" if repeated == 1 else "occur"
+        yield (
+            f"{count(repeated, 'input')} {verb} more than once; of two such rows the answers differ "
+            f"{percent(share)} of the time."
+        )
+    mismatch = look_up(manifest, "findings", "fact_or_skill", "mismatch")
+    if is_number(mismatch):
+        yield f"{percent(mismatch)} of the answers fit another row's prompt much better than their own."
+
+
+def _lines(manifest: Mapping[str, Any], *path: str) -> Sequence[int]:
+    lines = look_up(manifest, *path)
+    return [line for line in lines if is_number(line)] if isinstance(lines, list | tuple) else []
+
+
+def _rows(lines: Sequence[int]) -> str:
+    named = ", ".join(f"{line:,}" for line in lines[:_MAX_LINES]) + (", …" if lines[_MAX_LINES:] else "")
+    place = f"(line{'' if len(lines) == 1 else 's'} {named})"
+    return f"{count(len(lines), 'row')} {place} {'was' if len(lines) == 1 else 'were'}"

@@ -1,0 +1,69 @@
+"""Knowing and form stand apart, and so do finding a passage and answering from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from report_pages import Page
+from report_samples import MANIFEST, WIN, approach, score
+
+from tunewise.records import Score, Verdict
+from tunewise.report.examples import AnswerSheet
+from tunewise.report.html import render_report
+from tunewise.report.knowing import follow_passages, tell_apart
+
+
+def test_a_failed_call_knows_nothing_and_an_undefined_value_is_left_out() -> None:
+    scores = [
+        score("few-shot", "a", 1.0, metrics={"exact_match": 1.0, "knowing": 1.0, "form": 0.0}),
+        score("few-shot", "b", 1.0, metrics={"exact_match": 1.0, "knowing": None, "form": 0.5}),
+        score("few-shot", "c", None, status="failed", metrics={}),
+    ]
+    rows = {row.name: row for row in tell_apart(WIN, scores)}
+    assert (rows["few-shot"].knowing.value, rows["few-shot"].form.value) == ("50.0%", "16.7%")
+    assert (rows["fine-tuned"].knowing.value, rows["fine-tuned"].knowing.percent) == ("—", None)
+
+
+def test_answers_without_either_have_no_such_table() -> None:
+    scores = [score("few-shot", "a", 1.0)]
+    assert tell_apart(WIN, scores) == ()
+    assert "What it knows" not in Page(render_report(WIN, scores, MANIFEST)).text
+
+
+def with_documents() -> tuple[Verdict, list[Score]]:
+    verdict = replace(WIN, approaches=(approach("few-shot", 0.2), approach("rag", 0.6)))
+    right = {"rag": "1100", "few-shot": "0001"}
+    scores = [
+        score(name, example, float(value == "1"))
+        for name, values in right.items()
+        for example, value in zip("abcd", values, strict=True)
+    ]
+    return verdict, scores
+
+
+def test_right_answers_are_counted_by_how_much_of_them_was_found() -> None:
+    verdict, scores = with_documents()
+    sheet = AnswerSheet.collect(verdict, scores, None)
+    manifest = {"passages_hold": {"a": 1.0, "b": 1.0, "c": 0.5}}
+    found = follow_passages(verdict, sheet, manifest)
+    assert found is not None
+    assert found.approaches == ("rag", "few-shot")
+    assert [(row.held, row.examples, [share.value for share in row.right]) for row in found.rows] == [
+        ("all of it", 2, ["100.0%", "0.0%"]),
+        ("part of it", 1, ["0.0%", "0.0%"]),
+    ]
+
+
+def test_the_page_says_how_often_the_search_found_the_answer() -> None:
+    verdict, scores = with_documents()
+    manifest = {
+        "findings": {"retrieval": {"hit_rate": 0.78, "random_hit_rate": 0.13, "shortened_share": 0.25}}
+    }
+    text = Page(render_report(verdict, scores, manifest)).text
+    assert "the passages found held 78.0% of what the answers say and their questions do not" in text
+    assert "passages drawn at random held 13.0%. In 25.0% of the prompts there was no room" in text
+
+
+def test_without_documents_nothing_is_said_of_passages() -> None:
+    verdict, scores = with_documents()
+    assert follow_passages(verdict, AnswerSheet.collect(verdict, scores, None), MANIFEST) is None
