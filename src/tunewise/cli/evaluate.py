@@ -10,7 +10,7 @@ import typer
 
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, read_options
 from tunewise.cli.output import Json, describe_gain, print_json, print_table
-from tunewise.cli.run_options import Judge, Metric, name_judge
+from tunewise.cli.run_options import Judge, Metric, Model, name_judge
 
 if TYPE_CHECKING:
     from tunewise.evaluating import Evaluation
@@ -19,12 +19,7 @@ EXAMPLE = "Example: tunewise evaluate prices new-examples.jsonl --scores answers
 
 
 def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A model id, its suffix or its last part; or a base: embedded, a hub id, a folder."
-        ),
-    ],
+    model: Model,
     data: Data,
     metric: Metric = None,
     judge: Judge = None,

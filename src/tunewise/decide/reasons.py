@@ -156,8 +156,8 @@ def judge_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     else:
         text = (
             f"The judge ({said.judge}) finds the tuned model's answers better than those of {said.second} on "
-            f"{said.wins} of {said.examples} unseen examples and worse on {said.losses} "
-            f"({gain_over(said.second, said.gain)}); this decides nothing."
+            f"{said.wins} of {said.examples} unseen examples and worse on {said.losses}: "
+            f"{gain_over(said.second, said.gain)}. This decides nothing."
         )
     if said.contradicted >= MAX_CONTRADICTED * max(1, said.judged):
         text += (
