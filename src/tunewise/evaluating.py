@@ -31,6 +31,7 @@ from tunewise.progress import Progress, SilentProgress
 from tunewise.records import ApproachResult, Example, ModelRecord
 from tunewise.settings import HOURLY_PRICE, Settings, get_settings
 from tunewise.store.files import read_json
+from tunewise.store.registry import model_folder
 
 
 class EvaluationSpec(BaseModel):
@@ -102,6 +103,8 @@ def evaluate_model(
         raise SpecError(
             f"{model} is a base: there is nothing to judge its answers against; evaluate a tuned model"
         )
+    if tuned is not None:
+        model_folder(tuned)  # That its files are gone is to be said before its base is asked.
     trained_on = _inputs_of_training(tuned, progress) if tuned else set()
     known, examples = _part_known(dataset, trained_on, spec.data, progress)
     scoring = choose_scoring(examples, spec.metric)

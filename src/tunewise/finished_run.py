@@ -38,7 +38,8 @@ def read_finished_run(folder: Path) -> FinishedRun:
         forced = bool(manifest["spec"]["force"])
     except (KeyError, TypeError) as error:
         raise RunFolderError(
-            f"{folder / MANIFEST_FILE} lacks {error}, which verdicts are made of: do `tunewise run` again"
+            f"{folder / MANIFEST_FILE} lacks {error}, which verdicts are made of: training alone left it, or "
+            "an older version; do `tunewise run`"
         ) from error
     except ValidationError as error:
         first = error.errors()[0]

@@ -65,9 +65,7 @@ def judge_runs(
 ) -> Judgement:
     """How the answers of the approach `name` fare beside those of `rival`, by what `open_judge` opened."""
     engine, model = opened
-    judgement = judge_answers(engine, model, examples, runs[name].scores, runs[rival].scores, seed, progress)
-    progress.say(judgement.describe())
-    return judgement
+    return judge_answers(engine, model, examples, runs[name].scores, runs[rival].scores, seed, progress)
 
 
 def judge_trained(
@@ -101,4 +99,7 @@ def judge_trained(
                 for name in trained
             ]
 
-    return tuple(Judgement.from_json(kept) for kept in folder.stage("judge", ask).value)
+    judgements = tuple(Judgement.from_json(kept) for kept in folder.stage("judge", ask).value)
+    for judgement in judgements:
+        progress.say(judgement.describe())
+    return judgements

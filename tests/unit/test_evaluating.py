@@ -110,3 +110,12 @@ def test_a_judge_whose_calls_fail_gives_no_verdict_and_says_why(
     assert judgement is not None
     assert (judgement.examples, judgement.undefined, judgement.gain) == (0, 12, None)
     assert "the context of small holds 128" in judgement.describe()
+
+
+def test_that_the_models_files_are_gone_is_told_before_its_base_is_asked(
+    tmp_path: Path, model: ModelRecord, settings: Settings
+) -> None:
+    new = write_new_rows(tmp_path / "new.jsonl", tmp_path / "rows.jsonl", 12)
+    gone = replace(model, path=str(tmp_path / "gone"), base="/no/base/either")
+    with pytest.raises(ModelUnavailableError, match=r"is registered, but its folder .* is gone"):
+        evaluate_model(gone, EvaluationSpec(data=new), settings=settings)

@@ -89,6 +89,7 @@ def advise(
         "changes": changes,
         "agreement": agreement,
     }
+    _need_answers(given, examples)
     for name in _QUESTIONS:
         if name == "documents" and given["lacking"] == "form":
             given[name] = given[name] or "no"
@@ -106,7 +107,6 @@ def advise(
 def _ask(name: str) -> str:
     """One of the keys of the question's answers, chosen by number."""
     question, answers = _QUESTIONS[name]
-    _need_a_terminal(f"--{name}")
     typer.echo(f"\n{question}", err=True)
     for number, text in enumerate(answers.values(), start=1):
         typer.echo(f"  {number}  {text}", err=True)
@@ -114,7 +114,6 @@ def _ask(name: str) -> str:
 
 
 def _ask_number(question: str) -> int:
-    _need_a_terminal("--examples")
     typer.echo(f"\n{question}", err=True)
     return _read_number()
 
@@ -124,18 +123,33 @@ def _read_number(most: int | None = None) -> int:
     from rich.console import Console
     from rich.prompt import IntPrompt
 
+    from tunewise.errors import RequestError
+
     choices = None if most is None else [str(number) for number in range(1, most + 1)]
     console = Console(stderr=True)
-    while (number := IntPrompt.ask("  >", choices=choices, show_choices=False, console=console)) < 0:
-        console.print("Please enter 0 or more")
+    try:
+        while (number := IntPrompt.ask("  >", choices=choices, show_choices=False, console=console)) < 0:
+            console.print("Please enter 0 or more")
+    except EOFError:
+        raise RequestError(
+            "stopped before the last question: there is no advice without all answers"
+        ) from None
     return number
 
 
-def _need_a_terminal(option: str) -> None:
+def _need_answers(given: dict[str, Any], examples: int | None) -> None:
+    """Raise `RequestError` that names all options which are missing, where there is nobody to ask."""
     from tunewise.errors import RequestError
 
-    if not sys.stdin.isatty():
-        raise RequestError(f"nobody is there to ask: give {option} (tunewise advise --help)", param=option)
+    needless = {"documents"} if given["lacking"] == "form" else set()
+    missing = [
+        f"--{name} {'|'.join(_QUESTIONS[name][1])}"
+        for name, answer in given.items()
+        if answer is None and name not in needless
+    ]
+    missing += ["--examples NUMBER"] if examples is None else []
+    if missing and not sys.stdin.isatty():
+        raise RequestError(f"nobody is there to ask: give {', '.join(missing)}")
 
 
 def _show(advice: Advice) -> None:

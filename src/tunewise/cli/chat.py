@@ -12,6 +12,7 @@ import typer
 
 from tunewise.cli.models import find_model_or_base
 from tunewise.cli.output import Json
+from tunewise.cli.run_options import Model
 from tunewise.errors import RequestError, TunewiseError
 from tunewise.records import ChatRequest, Completion, Message
 from tunewise.settings import get_settings
@@ -23,12 +24,7 @@ EXAMPLE = "Example: tunewise chat prices '3 kg of apples' --json"
 
 
 def chat(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A model id, its suffix or its last part; or a base: embedded, a hub id, a folder."
-        ),
-    ],
+    model: Model,
     prompt: Annotated[
         str | None, typer.Argument(help="The question. Without one: a conversation, or what is piped in.")
     ] = None,

@@ -39,7 +39,9 @@ Encoding = Annotated[
 GroupKey = Annotated[
     str | None,
     typer.Option(
-        help="Field of each row; rows with equal values stay on one side of the split.", metavar="FIELD"
+        help="Field of each row; rows with equal values stay on one side of a split, and count as one in "
+        "intervals.",
+        metavar="FIELD",
     ),
 ]
 Validation = Annotated[Path | None, typer.Option(help="Examples to validate on, instead of a part of DATA.")]

@@ -16,7 +16,9 @@ EXAMPLE = "Example: tunewise decide runs/prices --calls-per-month 100000"
 
 
 def decide(
-    run: Annotated[str, typer.Argument(help="A finished run's folder, or the last part of it.")],
+    run: Annotated[
+        str, typer.Argument(help="A finished run's folder, or the last part of it.", metavar="RUN")
+    ],
     calls_per_month: CallsPerMonth = None,
     json: Json = False,
 ) -> None:

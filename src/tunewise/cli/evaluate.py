@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tunewise.cli.data_options import Columns, Data, Encoding, Format, GroupKey, read_options
-from tunewise.cli.output import Json, describe_gain, print_json, print_table
-from tunewise.cli.run_options import Judge, Metric, name_judge
+from tunewise.cli.output import Json, describe_gain, print_json, print_paragraph, print_table
+from tunewise.cli.run_options import Judge, Metric, Model, name_judge
 
 if TYPE_CHECKING:
     from tunewise.evaluating import Evaluation
@@ -19,12 +19,7 @@ EXAMPLE = "Example: tunewise evaluate prices new-examples.jsonl --scores answers
 
 
 def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A model id, its suffix or its last part; or a base: embedded, a hub id, a folder."
-        ),
-    ],
+    model: Model,
     data: Data,
     metric: Metric = None,
     judge: Judge = None,
@@ -79,5 +74,6 @@ def _show(evaluation: Evaluation) -> None:
         rows.append((result.name, f"{result.score:.1%} [{result.low:.1%}, {result.high:.1%}]", by))
     print_table(("APPROACH", "SCORE", "THE MODEL GAINS"), rows)
     if evaluation.judgement is not None:
-        typer.echo(f"\n{evaluation.judgement.describe()}")
+        typer.echo()
+        print_paragraph(evaluation.judgement.describe())
     typer.echo(f"\nmodel: {evaluation.model}")

@@ -10,6 +10,7 @@ import typer
 
 from tunewise.cli.models import find_model_or_base
 from tunewise.cli.output import Json, print_json, print_table
+from tunewise.cli.run_options import Model
 from tunewise.records import ExportFormat
 from tunewise.settings import get_settings
 
@@ -17,12 +18,7 @@ EXAMPLE = "Example: tunewise export prices --format gguf --out prices-gguf"
 
 
 def export(
-    model: Annotated[
-        str,
-        typer.Argument(
-            help="A model id, its suffix or its last part; or a base: embedded, a hub id, a folder."
-        ),
-    ],
+    model: Model,
     file_format: Annotated[
         ExportFormat,
         typer.Option(

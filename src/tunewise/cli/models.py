@@ -81,9 +81,13 @@ def find_model_or_base(registry: Registry, name: str) -> ModelRecord | str:
 
     try:
         return find_model(registry, name)
-    except ModelNotFoundError:
+    except ModelNotFoundError as error:
         if name in (EMBEDDED, EMBEDDED_NAME):
             return EMBEDDED
-        if name.startswith("ft:") or not ("/" in name or Path(name).is_dir()):
+        if name.startswith("ft:"):
             raise
-        return name
+        if "/" in name or Path(name).is_dir():
+            return name
+        raise ModelNotFoundError(
+            f"{error}; a base is called embedded, by its hub id such as org/name, or by its folder"
+        ) from None

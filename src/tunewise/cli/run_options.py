@@ -7,6 +7,13 @@ from typing import Annotated, Literal
 
 import typer
 
+Model = Annotated[
+    str,
+    typer.Argument(
+        help="A model id, its suffix or its last part; or a base: embedded, a hub id, a folder.",
+        metavar="MODEL",
+    ),
+]
 Out = Annotated[
     Path | None,
     typer.Option(

@@ -46,7 +46,7 @@ def list_runs(json: Json = False) -> None:
 
 @app.command("show", epilog="Example: tunewise runs show runs/prices")
 def show_run(
-    run: Annotated[str, typer.Argument(help="A run's folder, or the last part of it.")],
+    run: Annotated[str, typer.Argument(help="A run's folder, or the last part of it.", metavar="RUN")],
     json: Json = False,
 ) -> None:
     """Show one run and its verdict in a sentence."""
@@ -74,8 +74,10 @@ def show_run(
 
 @app.command("compare", epilog="Example: tunewise runs compare runs/prices runs/prices-seed-1")
 def compare(
-    first: Annotated[str, typer.Argument(help="A finished run's folder, or the last part of it.")],
-    second: Annotated[str, typer.Argument(help="Another one.")],
+    first: Annotated[
+        str, typer.Argument(help="A finished run's folder, or the last part of it.", metavar="FIRST")
+    ],
+    second: Annotated[str, typer.Argument(help="Another one.", metavar="SECOND")],
     json: Json = False,
 ) -> None:
     """Show two runs side by side, paired where they share test examples.
@@ -94,9 +96,19 @@ def compare(
     ):
         typer.echo(f"{label}: {folder}\n  {verdict.headline}")
     typer.echo(f"\nasked for: {comparison.differences or 'the same'}")
-    typer.echo(f"test examples in both: {comparison.shared_examples}; {comparison.metric} of\n")
+    if comparison.shared_examples:
+        typer.echo(
+            f"test examples in both: {comparison.shared_examples}; what SECOND gains is told of these, with "
+            "its 95% interval: where that holds 0, it may be chance"
+        )
+    else:
+        typer.echo(
+            "no test example is in both, so what SECOND gains cannot be told: give both runs the same --test"
+        )
+    typer.echo(f"\n{comparison.metric} of all test examples of a run\n")
     print_table(
-        ("APPROACH", "FIRST", "SECOND", "GAIN"), [_row(approach) for approach in comparison.approaches]
+        ("APPROACH", "FIRST", "SECOND", "SECOND GAINS"),
+        [_row(approach) for approach in comparison.approaches],
     )
 
 

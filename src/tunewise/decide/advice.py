@@ -58,7 +58,8 @@ class Advice:
 def advise(situation: Situation) -> Advice:
     """The first rule that applies decides; whatever else was said that matters stands among the reasons."""
     ruling = next(ruling for rule in RULES if (ruling := rule(situation)) is not None)
-    beside = [reason for reason in (_changing(situation), _few(situation)) if reason is not None]
+    found = (_disputed(situation), _changing(situation), _few(situation))
+    beside = [reason for reason in found if reason is not None]
     return Advice(
         recommendation=ruling.recommendation,
         headline=f"{TITLES[ruling.recommendation]}: {ruling.clause}.",
@@ -80,8 +81,8 @@ MEASURE = (
     "Then measure it: `tunewise check DATA` looks at the examples, `tunewise run DATA` runs prompts and "
     "training against each other on examples that none of them has seen."
 )
-WRITE_EXAMPLES = (
-    "Write down real questions with the answer you want, one JSON object a line: "
+_EXAMPLE_FILE = (
+    "one JSON object a line: "
     '{"messages": [{"role": "user", "content": "..."}, {"role": "assistant", "content": "..."}]}. '
     "Take them as they come in, rare kinds too."
 )
@@ -117,7 +118,7 @@ def labels_cap_the_score(s: Situation) -> _Ruling | None:
         (
             "Have two people answer the same 20 questions apart, and write down the rule for each "
             "difference.",
-            WRITE_EXAMPLES,
+            _collect_examples(s),
         ),
     )
 
@@ -161,7 +162,7 @@ def prompt_first(s: Situation) -> _Ruling | None:
         "What prompting gives is what training has to beat, and often it is enough.",
         (
             "Write the instruction, with the form of the answer spelled out and 4 to 8 examples in it.",
-            WRITE_EXAMPLES,
+            _collect_examples(s),
         ),
     )
 
@@ -177,7 +178,7 @@ def too_few_examples(s: Situation) -> _Ruling | None:
         f"bring about {more} more examples",
         f"{s.examples} examples are too few to learn from, and a quarter of them too few to see whether it "
         f"helped: {MIN_UNIQUE_EXAMPLES} is the least, {COMFORTABLE_EXAMPLES} is comfortable.",
-        (WRITE_EXAMPLES,),
+        (_collect_examples(s),),
     )
 
 
@@ -191,7 +192,7 @@ def both_needed(s: Situation) -> _Ruling | None:
         "documents bring the facts, training brings the form",
         "Passages from documents in the prompt give the model what it does not know, and training on such "
         "prompts teaches it to answer from them in the form you want.",
-        (COLLECT_DOCUMENTS, WRITE_EXAMPLES),
+        (COLLECT_DOCUMENTS, _collect_examples(s)),
     )
 
 
@@ -203,7 +204,7 @@ def form_is_learned(s: Situation) -> _Ruling:
         f"a form that prompting does not get right is what {s.examples} examples can teach",
         "Formats, labels and tone are what training on examples is good at, and a small trained model often "
         "does what a large prompted one does, for less per call.",
-        (WRITE_EXAMPLES,),
+        (_collect_examples(s),),
     )
 
 
@@ -219,6 +220,27 @@ RULES: tuple[Callable[[Situation], _Ruling | None], ...] = (
 )
 
 
+def _collect_examples(s: Situation) -> str:
+    """The step of writing examples down, with how many more would make the test a good one."""
+    more = COMFORTABLE_EXAMPLES - s.examples
+    if more <= 0:
+        return f"Bring your {s.examples} questions with their right answers into one file, {_EXAMPLE_FILE}"
+    return (
+        f"Write down real questions with the answer you want, {more} more than the {s.examples} that you "
+        f"spoke of if you can ({COMFORTABLE_EXAMPLES} in all), {_EXAMPLE_FILE}"
+    )
+
+
+def _disputed(s: Situation) -> Reason | None:
+    if s.agreement != "mostly" or s.prompting == "good":
+        return None
+    text = (
+        "Nobody can be right more often than people agree on what is right: where two of them would answer "
+        "differently, write down a rule before you collect more."
+    )
+    return Reason("labels-cap-the-score", text, {"agreement": s.agreement})
+
+
 def _changing(s: Situation) -> Reason | None:
     if not s.changes or s.prompting == "good":
         return None
@@ -230,9 +252,9 @@ def _few(s: Situation) -> Reason | None:
     seen = detectable_difference(TEST_SHARE * s.examples, ASSUMED_DISCORDANCE)
     if s.examples >= COMFORTABLE_EXAMPLES or s.prompting == "good":
         return None
-    shows = "nothing" if seen is None else f"a gain of {100 * seen:.0f} points or more, nothing smaller"
+    shows = "no gain at all" if seen is None else f"only a gain of {100 * seen:.0f} points or more"
     text = (
-        f"The quarter of {s.examples} examples that a test needs shows {shows}; "
-        f"15 points take {COMFORTABLE_EXAMPLES}."
+        f"A quarter of the examples is kept to test with: a quarter of {s.examples} shows {shows}. "
+        f"To see a gain of 15 points takes about {COMFORTABLE_EXAMPLES} examples."
     )
     return Reason("few-examples", text, {"examples": s.examples, "detectable_difference": seen})

@@ -21,8 +21,6 @@ FORM_KEPT = 0.95
 MIN_AGREEMENT = 0.81
 # Layouts of one prompt that mean the same differ by 7.5 points in the median (Sclar et al. 2023).
 MAX_SPREAD = 0.10
-# A judge that tosses a coin in each order contradicts itself on half of the pairs.
-MAX_CONTRADICTED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,10 +177,10 @@ def judge_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     else:
         text = (
             f"The judge ({said.judge}) finds the tuned model's answers better than those of {said.second} on "
-            f"{said.wins} of {said.examples} unseen examples and worse on {said.losses} "
-            f"({gain_over(said.second, said.gain)}); this decides nothing."
+            f"{said.wins} of {said.examples} unseen examples and worse on {said.losses}: "
+            f"{gain_over(said.second, said.gain)}. This decides nothing."
         )
-    if said.contradicted >= MAX_CONTRADICTED * max(1, said.judged):
+    if said.is_fickle:
         text += (
             f" It means little: on {said.contradicted} of {said.judged} pairs the judge changed its mind "
             "with the order of the answers. Ask a larger model."

@@ -23,6 +23,8 @@ Outcome = Literal[-1, 0, 1]
 """Whether an answer is worse than, as good as, or better than the other one."""
 
 MAX_REPLY_TOKENS = 16
+MAX_CONTRADICTED = 0.5
+"""Of the pairs that it saw: a judge that tosses a coin in each order contradicts itself on as many."""
 INSTRUCTION = (
     "You compare two answers to the same request. The reference answer shows what was wanted. "
     "Judge only how well each answer says the same as the reference; its length and place mean nothing, and "
@@ -71,22 +73,29 @@ class Judgement:
         """Those with an outcome."""
         return self.wins + self.ties + self.losses
 
+    @property
+    def is_fickle(self) -> bool:
+        """Whether the judge contradicts itself too often for its word to mean anything."""
+        return self.contradicted >= MAX_CONTRADICTED * max(1, self.judged)
+
     def describe(self) -> str:
-        """One line for the terminal."""
+        """In words, for the terminal."""
         told = f"judged by {self.judge}: {self.first} against {self.second}: "
         if self.gain is None:
             return f"{told}no verdict on any of {self.undefined} examples ({self.problem})"
         low, high = 100 * self.gain.low, 100 * self.gain.high
         told += (
-            f"better on {self.wins}, as good on {self.ties}, worse on {self.losses}; better less worse "
-            f"{100 * self.gain.estimate:+.1f} points [{low:+.1f}, {high:+.1f}]"
+            f"better on {self.wins}, worse on {self.losses}, no difference on {self.ties}; "
+            f"better minus worse {100 * self.gain.estimate:+.1f} points [{low:+.1f}, {high:+.1f}]"
         )
+        if self.undefined:
+            told += f"; no verdict on {self.undefined} ({self.problem})"
         if self.contradicted:
             told += (
-                f"; of {self.judged} pairs that it saw, it changed its mind with the order of the answers on "
-                f"{self.contradicted}, which count as as good"
+                f"; of {self.judged} pairs that it saw, the judge changed its mind with the order of the "
+                f"answers on {self.contradicted}, which show no difference"
             )
-        return told + (f"; no verdict on {self.undefined} ({self.problem})" if self.undefined else "")
+        return told + (": it means little, ask a larger model" if self.is_fickle else "")
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Judgement:

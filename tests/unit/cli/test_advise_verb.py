@@ -38,10 +38,13 @@ def test_json_holds_what_was_said_and_the_advice():
     assert {"code", "text", "evidence"} == advice["reasons"][0].keys()
 
 
-def test_without_a_terminal_the_missing_option_is_named():
-    result = CliRunner().invoke(cli.app, ["advise", *ALL[2:]])
+def test_without_a_terminal_all_missing_options_are_named_with_their_choices():
+    result = CliRunner().invoke(cli.app, ["advise", *ALL[2:-2]])
     assert result.exit_code == 1
-    assert "give --prompting" in result.stderr
+    told = "error: nobody is there to ask: give --prompting not-tried|bad|usable|good, --examples NUMBER\n"
+    assert result.stderr == told
+    nothing_said = CliRunner().invoke(cli.app, ["advise"]).stderr
+    assert "--documents yes|no" in nothing_said
 
 
 def test_questions_are_asked_again_until_they_are_answered():
@@ -58,3 +61,22 @@ def test_questions_are_asked_again_until_they_are_answered():
     assert advised.returncode == 0
     assert output.strip().startswith("Use your documents: ")
     assert questions.count("?") == 4
+
+
+def test_whoever_stops_before_the_last_question_is_told_in_one_line():
+    ours, theirs = pty.openpty()
+    advised = subprocess.Popen(
+        [sys.executable, "-m", "tunewise", "advise"],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(theirs)
+    os.write(ours, b"\x04")
+    output, errors = advised.communicate(timeout=120)
+    os.close(ours)
+    assert (advised.returncode, output) == (1, "")
+    assert errors.endswith(
+        "error: stopped before the last question: there is no advice without all answers\n"
+    )

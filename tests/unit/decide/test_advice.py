@@ -70,3 +70,15 @@ def test_more_examples_never_take_training_away(situation, more):
     before = advise(situation).recommendation
     after = advise(replace(situation, examples=situation.examples + more)).recommendation
     assert after == before or before == "collect-more-data"
+
+
+def test_partial_agreement_is_a_reason_to_settle_it_first():
+    advice = advise(replace(FORM, agreement="mostly"))
+    assert advice.recommendation == "fine-tune"
+    assert [reason.code for reason in advice.reasons] == ["form-is-learned", "labels-cap-the-score"]
+
+
+def test_what_to_collect_next_says_how_many():
+    few, enough = (advise(replace(FORM, examples=n)).next_steps[0] for n in (120, 400))
+    assert "280 more than the 120 that you spoke of" in few
+    assert "Bring your 400 questions" in enough

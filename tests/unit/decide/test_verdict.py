@@ -296,7 +296,7 @@ def test_what_a_judge_said_stands_among_the_reasons_and_decides_nothing() -> Non
         "better than those of few-shot on 10 of 233 unseen examples and worse on 90"
         in against.reasons[1].text
     )
-    assert "decides nothing" in against.reasons[1].text
+    assert "This decides nothing." in against.reasons[1].text
     assert against.reasons[1].evidence["judgement"]["losses"] == 90
 
 

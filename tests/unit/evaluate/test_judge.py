@@ -67,6 +67,7 @@ def test_a_judge_that_prefers_the_first_place_sees_no_difference_and_is_found_ou
         judgement = judge(lambda one, two, place=place: place)
         assert outcomes(judgement) == (0, 2, 0)
         assert (judgement.judged, judgement.contradicted) == (2, 2)
+        assert judgement.is_fickle
         assert "changed its mind with the order of the answers on 2" in judgement.describe()
 
 
@@ -74,7 +75,7 @@ def test_a_judge_that_prefers_an_answer_is_followed_in_either_place() -> None:
     assert outcomes(judge(prefers_short)) == (0, 0, 2)
     judgement = judge(prefers_short, SHORT, LONG)
     assert outcomes(judgement) == (2, 0, 0)
-    assert judgement.contradicted == 0
+    assert not judgement.is_fickle
     assert judgement.gain is not None
     assert judgement.gain.estimate == 1
     assert judgement.gain.low < 0 < judgement.gain.p_one_sided  # Two examples prove nothing.
