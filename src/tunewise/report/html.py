@@ -12,6 +12,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from tunewise.decide.criteria import SMALLEST_GAIN
 from tunewise.decide.verdict import RULES
 from tunewise.records import Recommendation, Score, Verdict
 from tunewise.report import charts
@@ -26,6 +27,7 @@ from tunewise.report.facts import (
     look_up,
 )
 from tunewise.report.knowing import follow_passages, tell_apart
+from tunewise.report.pairs import compare_with_each
 from tunewise.report.power import find_power
 from tunewise.report.prompting import read_prompt_search
 from tunewise.report.reasons import SENTENCE_LIMIT, list_not_measured, open_reason
@@ -134,6 +136,9 @@ def render_report(
         reasons=reasons[:_MAX_REASONS],
         more_reasons=reasons[_MAX_REASONS:],
         rows=build_rows(verdict, scores),
+        tuned_name=None if contest.tuned is None else contest.tuned.name,
+        smallest_gain=f"{100 * SMALLEST_GAIN:g}",
+        pairs=compare_with_each(verdict, scores, contest),
         secondary=[metric_title(name) for name in metrics],
         apart=tell_apart(verdict, scores),
         found=follow_passages(verdict, sheet, manifest),
