@@ -71,16 +71,6 @@ def test_the_verdict_can_be_made_again_from_what_the_run_left(first: tuple[Verdi
     assert decide_run(out) == verdict
 
 
-def test_the_best_prompt_and_the_tuned_model_are_asked_again_on_validation(
-    first: tuple[Verdict, Path],
-) -> None:
-    findings = read_json(first[1] / "manifest.json")["findings"]
-    assert set(findings["consistency"]) == {findings["best_untrained"], "fine-tuned"}
-    for seen in findings["consistency"].values():
-        assert 0 <= seen["agreement"] <= 1
-        assert 0 <= seen["form_rate"] <= 1
-
-
 def test_the_duplicate_is_removed_and_the_test_set_is_sealed(first: tuple[Verdict, Path]) -> None:
     manifest = read_json(first[1] / "manifest.json")
     assert (manifest["data"]["rows"], manifest["data"]["duplicates_removed"]) == (81, 1)

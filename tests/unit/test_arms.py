@@ -28,7 +28,7 @@ def test_each_trained_model_is_tested_certified_and_kept_apart(tmp_path: Path, s
     docs = tmp_path / "facts.md"
     docs.write_text("# Counting\n\nAfter one comes two.\n\n# More\n\nAfter two comes three.\n", "utf-8")
     spec = RunSpec(
-        data=write_rows(tmp_path / "rows.jsonl"),
+        data=write_rows(tmp_path / "rows.jsonl", 120),
         docs=docs,
         base=str(save_base(tmp_path / "toy")),
         approaches=APPROACHES,
@@ -41,6 +41,9 @@ def test_each_trained_model_is_tested_certified_and_kept_apart(tmp_path: Path, s
     assert decide_run(out) == verdict
     manifest = read_json(out / "manifest.json")
     models = manifest["models"]
+    asked_again = manifest["findings"]["consistency"]
+    assert set(asked_again) == {manifest["findings"]["best_untrained"], "fine-tuned", "fine-tuned-rag"}
+    assert all(0 <= seen["agreement"] <= 1 for seen in asked_again.values())
     assert manifest["findings"]["disagreement"] == {"share": 0.0, "duplicate_groups": 0}
     assert models.keys() == {"fine-tuned", "fine-tuned-rag", "from-scratch"}
     records = {name: Registry(settings.registry).model(model) for name, model in models.items()}
