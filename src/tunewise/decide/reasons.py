@@ -13,6 +13,7 @@ from tunewise.decide.guards import FORGETS, NOT_PARITY, describe_forgetting, is_
 from tunewise.decide.measurements import Measurements, TrainedArm
 from tunewise.decide.rules.base import MEASURED_GAIN, gain_clause, gain_evidence, interval
 from tunewise.decide.wording import gain_over, money, name_in_words, whole_percent, whole_points
+from tunewise.evaluate.stats import PairedGain
 from tunewise.records import Reason
 
 # A form kept in at least this share of answers can be parsed without a safety net.
@@ -21,6 +22,9 @@ FORM_KEPT = 0.95
 MIN_AGREEMENT = 0.81
 # Layouts of one prompt that mean the same differ by 7.5 points in the median (Sclar et al. 2023).
 MAX_SPREAD = 0.10
+# A gain that was only just sure may cease to be so once form explains a little of it. Form is what training
+# gained where less than half is left.
+MAX_LEFT_OF_FORM = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,20 +62,26 @@ def form_only_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     if arm is None:
         return None
     lost = {
-        rival: gain
-        for rival, gain in m.lenient_gains.get(arm.name, {}).items()
-        if wins_over(m.gain_over(arm.name, rival)) and not wins_over(gain)
+        rival: lenient
+        for rival, lenient in m.lenient_gains.get(arm.name, {}).items()
+        if _is_form(m.gain_over(arm.name, rival), lenient)
     }
     if not lost:
         return None
     rival = min(lost, key=lambda name: lost[name].estimate)
     text = (
-        "What training gained seems to be the form alone: read leniently, it does not surely beat "
+        "What training gained seems to be mostly form: read leniently, it does not surely beat "
         f"{name_in_words(m, rival)} any more ({gain_over(rival, lost[rival])}). Reading answers so, or "
         "enforcing their form (structured output), may do."
     )
     evidence = {name: interval(gain) for name, gain in m.lenient_gains[arm.name].items()}
     return Reason("form-only", text, {"gains_when_read_leniently": evidence})
+
+
+def _is_form(gain: PairedGain | None, lenient: PairedGain) -> bool:
+    if gain is None or not wins_over(gain) or wins_over(lenient):
+        return False
+    return lenient.estimate < MAX_LEFT_OF_FORM * gain.estimate
 
 
 def form_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
@@ -154,7 +164,7 @@ def _unsteadiness(m: Measurements, code: str, name: str) -> Reason | None:
         cap, same = whole_percent(math.sqrt(seen.agreement)), whole_percent(seen.agreement)
         flaws.append(
             f"asked again at temperature {seen.temperature:g} it gives the same answer {same} of the time, "
-            f"so it is right at most {cap}"
+            f"so there it is right at most about {cap}"
         )
     if seen.spread is not None and seen.spread > MAX_SPREAD:
         flaws.append(f"its score moves by {whole_points(seen.spread)} with order and layout")
@@ -230,7 +240,8 @@ OBSERVATIONS_ON_A_WIN: tuple[Observation, ...] = (
     Observation(
         "form-only",
         "read leniently (whatever its case, punctuation, fences and the words around it), an untrained "
-        f"approach is not beaten by {whole_points(SMALLEST_GAIN)} any more",
+        f"approach is not surely beaten by {whole_points(SMALLEST_GAIN)} any more, and less than "
+        f"{whole_percent(MAX_LEFT_OF_FORM)} of the gain is left",
         form_only_reason,
     ),
     Observation(

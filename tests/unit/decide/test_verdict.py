@@ -208,6 +208,15 @@ def test_a_gain_that_a_lenient_reader_does_not_see_is_said_to_be_form() -> None:
     assert "does not surely beat zero-shot any more (+2.0 points over zero-shot" in reason.text
 
 
+def test_a_gain_of_which_form_explains_a_little_is_not_said_to_be_form() -> None:
+    barely_sure = measured(prompt=0.85, half=0.06)
+    most_is_left, little_is_left = gain(0.055, half=0.06), gain(0.03, half=0.06)
+    assert "beats-every-rival" in codes(barely_sure)
+    for lenient, is_said in ((most_is_left, False), (little_is_left, True)):
+        m = replace(barely_sure, lenient_gains={"fine-tuned": {"few-shot": lenient}})
+        assert ("form-only" in codes(m)) == is_said
+
+
 def test_a_win_of_a_model_that_forgets_comes_with_a_warning() -> None:
     m = with_arm(measured(), forgetting=FORGETFUL)
     assert codes(m)[:2] == ["beats-every-rival", "forgets"]
