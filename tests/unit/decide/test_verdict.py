@@ -228,8 +228,8 @@ def steady(agreement: float | None, spread: float | None, form_rate: float | Non
 
 
 UNSTEADY = [
-    (steady(0.80, 0.05, 1.0), "at temperature 1 it gives the same answer 80% of the time, so it is right at "
-                              "most 89%"),
+    (steady(0.80, 0.05, 1.0), "at temperature 1 it gives the same answer 80% of the time, so there it is "
+                              "right at most about 89%"),
     (steady(0.95, 0.11, 1.0), "moves by 11 points"),
     (steady(0.95, 0.05, 0.94), "keeps the form of the answer 94% of the time"),
     (steady(0.81, 0.10, 0.95), None),
