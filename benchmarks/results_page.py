@@ -17,7 +17,8 @@ INTRODUCTION = """\
 
 Made from `benchmarks/results/*.json`, which `make bench-train`, `make bench-serve`,
 `make bench-instructions`, `make bench-estimates`, `make bench-grid`, `make bench-duplicates`,
-`make bench-checks`, `make bench-check-scale`, `make bench-retrieval` and `make bench-facts` write.
+`make bench-checks`, `make bench-check-scale`, `make bench-retrieval`, `make bench-facts` and
+`make verdicts` write.
 *Ratio* is value over peer, both measured in turns in one run. *Limited by* says what keeps a figure from
 being better.
 """

@@ -30,7 +30,7 @@ def result(name: str, score: float, n: int = 233, failed: int = 0) -> ApproachRe
 
 
 def gain(estimate: float, half: float = 0.05, p: float = 0.0001, discordance: float = 0.3) -> PairedGain:
-    return PairedGain(estimate, estimate - half, estimate + half, p, 2 * p, discordance, 1.0)
+    return PairedGain(estimate, estimate - half, estimate + half, p, discordance, 1.0)
 
 
 def gains_among(scores: Mapping[str, float], half: float) -> dict[str, dict[str, PairedGain]]:

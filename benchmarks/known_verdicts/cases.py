@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from known_verdicts.sources import (
-    PRICES,
     Row,
     answer_of,
     draw,
     read_features,
     read_prices,
     read_tweets,
+    row_of,
     with_turn,
 )
 from tunewise.approaches.names import TRAINED
@@ -31,8 +31,9 @@ from tunewise.records import Verdict
 from tunewise.store.files import read_json, write_jsonl
 
 SHARE_OF_ONE_LABEL = 0.97
-NUM_ASKED = 800
-"""Rows that the base is asked about, to keep those that it gets right."""
+MOODS = ("positive", "negative")
+NUM_ASKED = 2000
+"""Tweets that the base is asked about, to keep those that it gets right."""
 
 
 @dataclass(frozen=True)
@@ -90,24 +91,28 @@ def write_one_label(file: Path, cache: Path) -> None:
     write_jsonl(file, draw([*draw(common, number), *draw(rare, 1200 - number)], 1200))
 
 
-def write_what_the_base_gets_right(file: Path, cache: Path) -> None:  # noqa: ARG001
-    """Prices that the base reads rightly, under the instruction under which it does."""
-    examples = read_dataset(PRICES).examples
-    told = next(wording for wording in list_wordings(examples, examples[0].instruction) if wording.note)
-    asked = random.Random(0).sample(list(examples), NUM_ASKED)
+def write_what_the_base_gets_right(file: Path, cache: Path) -> None:
+    """Tweets whose mood the base tells rightly: as many of one as of the other, where guessing is no use."""
+    asked = file.with_name("asked.jsonl")
+    with_mood = [row for row in read_tweets(cache) if answer_of(row) in MOODS]
+    write_jsonl(asked, draw(with_mood, NUM_ASKED))
+    examples = read_dataset(asked).examples
+    wordings = list_wordings(examples, examples[0].instruction)
+    enforced = next(wording for wording in wordings if wording.grammar is not None)
     scoring = choose_scoring(examples)
     with closing(open_engine(find_base())) as engine:
-        rival = Prompted("instructed", engine.base_id, told.instruction)
+        rival = Prompted("instructed", engine.base_id, enforced.instruction, grammar=enforced.grammar)
         decoding = choose_decoding(engine, scoring, examples)
-        run = run_approach(rival, asked, engine, decoding, SilentProgress())
+        run = run_approach(rival, examples, engine, decoding, SilentProgress())
     right = {score.example_id for score in run.scores if value_of(score, "exact_match") == 1}
-    assert told.instruction is not None
     rows = [
-        [("system", told.instruction), ("user", example.turns[-1].content), ("assistant", example.answer)]
-        for example in asked
+        row_of(example.instruction or "", example.turns[-1].content, example.answer)
+        for example in examples
         if example.id in right
     ]
-    write_jsonl(file, [{"messages": [{"role": role, "content": text} for role, text in row]} for row in rows])
+    moods = [[row for row in rows if answer_of(row) == mood] for mood in MOODS]
+    number = min(map(len, moods))
+    write_jsonl(file, draw([row for mood in moods for row in draw(mood, number)], 2 * number))
 
 
 def write_doubled_prices(file: Path, cache: Path) -> None:  # noqa: ARG001
@@ -157,6 +162,6 @@ CASES: Sequence[Case] = (
     Case("prices, answers shuffled", write_shuffled_prices, {"fix-the-data"}, "answers-mispaired"),
     Case("prices, 30 examples", write_few_prices, {"collect-more-data"}, "too-few-examples"),
     Case("tweets, one label 97%", write_one_label, {"collect-more-data"}, check=praises_the_majority),
-    Case("prices that the base gets right", write_what_the_base_gets_right, {"keep-prompting"}),
+    Case("tweets that the base gets right", write_what_the_base_gets_right, {"keep-prompting"}),
     Case("prices, each row twice", write_doubled_prices, {"fine-tune"}, check=scores_unlike_one_copy),
 )

@@ -44,7 +44,7 @@ def read_tweets(cache: Path) -> list[Row]:
         lines = member.read().decode("utf-8", "replace").splitlines()
     rows = [line.split("\t", 2) for line in lines]
     asked = "Is the mood of this message positive, negative or neutral? Answer with that one word."
-    return [_row(asked, text.strip(), _mood(float(mean))) for _, mean, text in rows]
+    return [row_of(asked, text.strip(), _mood(float(mean))) for _, mean, text in rows]
 
 
 def read_features(cache: Path) -> tuple[list[Row], list[Row]]:
@@ -58,7 +58,7 @@ def read_features(cache: Path) -> tuple[list[Row], list[Row]]:
     features = [(key, feature) for key, feature in sorted(data["features"].items()) if "status" in feature]
     asked = "Answer the question on web browsers with the bare fact."
     rows = [
-        _row(asked, question, answer)
+        row_of(asked, question, answer)
         for _, feature in features
         for question, answer in _questions(feature, browsers)
     ]
@@ -92,7 +92,8 @@ def _fetch(file: Path, command: list[str]) -> Path:
     return file
 
 
-def _row(instruction: str, question: str, answer: str) -> Row:
+def row_of(instruction: str, question: str, answer: str) -> Row:
+    """One example."""
     messages = (("system", instruction), ("user", question), ("assistant", answer))
     return {"messages": [{"role": role, "content": content} for role, content in messages]}
 

@@ -40,6 +40,8 @@ class Arm:
     """Where its files go."""
     ask: Callable[[str], Approach]
     """The approach that asks the model of this id about rows as they are in the data."""
+    note: str = ""
+    """What is to be known of its rows, for people."""
 
 
 def list_arms(
@@ -49,14 +51,13 @@ def list_arms(
     choice: PromptChoice,
     engine: Engine,
     out: Path,
-    progress: Progress,
 ) -> list[Arm]:
     """Those that `spec` asks for; the first has its files in the run's own folder, the others below."""
     arms: list[Arm] = []
     if FINE_TUNED in spec.approaches:
         arms.append(Arm(FINE_TUNED, spec.train_spec, split.train, split.validation, out, fine_tuned))
     if FINE_TUNED_RAG in spec.approaches:
-        arms.append(_arm_with_passages(spec, split, shown, choice, engine, out, progress))
+        arms.append(_arm_with_passages(spec, split, shown, choice, engine, out))
     if FROM_SCRATCH in spec.approaches:
         scratch = spec.train_spec.model_copy(update={"tuning": "scratch", "start": None})
         folder = out / FROM_SCRATCH
@@ -80,14 +81,12 @@ def _arm_with_passages(
     choice: PromptChoice,
     engine: Engine,
     out: Path,
-    progress: Progress,
 ) -> Arm:
     passages = shown.passages
     assert passages is not None
     number = num_passages(choice)
     fits = _fits_training(engine, spec.train_spec.max_tokens)
     train = give_passages(split.train, passages, number, fits, spec.seed)
-    progress.say(f"{FINE_TUNED_RAG}: {train.describe()}")
     validation = give_passages(split.validation, passages, number, fits, None)
     return Arm(
         FINE_TUNED_RAG,
@@ -96,6 +95,7 @@ def _arm_with_passages(
         validation.examples,
         out / FINE_TUNED_RAG,
         lambda model: fine_tuned_rag(model, passages, number, shown.fits),
+        train.describe(),
     )
 
 
@@ -123,10 +123,10 @@ def train_arm(
 
 
 def measure_arm(
-    arm: Arm, num_rows: int, base: BaseModel, instruction: str | None, settings: Settings
+    arm: Arm, num_tokens: int, base: BaseModel, instruction: str | None, settings: Settings
 ) -> TrainingPace:
-    """How fast it would be trained here, tried on some of its rows."""
-    return measure_training(base, arm.train[:num_rows], arm.validation, arm.spec, instruction, settings)
+    """How fast it would be trained here, tried on so many tokens of its rows."""
+    return measure_training(base, arm.train, arm.validation, num_tokens, arm.spec, instruction, settings)
 
 
 def certify_arm(arm: Arm, model: str, engine: Engine) -> ParityCertificate:

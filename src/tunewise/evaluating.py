@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tunewise.approaches.base import Approach
-from tunewise.approaches.names import FINE_TUNED
+from tunewise.approaches.names import FINE_TUNED, WITH_DOCUMENTS
 from tunewise.approaches.prompted import Prompted, common_instruction, fine_tuned
 from tunewise.data.dataset import Dataset, read_dataset, sha256_of_data
 from tunewise.data.duplicates import input_key
@@ -29,6 +29,7 @@ from tunewise.judging import find_judge, judge_runs, open_judge
 from tunewise.models.base import find_base
 from tunewise.progress import Progress, SilentProgress
 from tunewise.records import ApproachResult, Example, ModelRecord
+from tunewise.report.rivals import name_of_model
 from tunewise.settings import HOURLY_PRICE, Settings, get_settings
 from tunewise.store.files import read_json
 from tunewise.store.registry import model_folder
@@ -106,6 +107,11 @@ def evaluate_model(
     if tuned is not None:
         model_folder(tuned)  # That its files are gone is to be said before its base is asked.
     trained_on = _inputs_of_training(tuned, progress) if tuned else set()
+    if tuned is not None and _approach_of(tuned) in WITH_DOCUMENTS:
+        progress.say(
+            f"{tuned.id} was trained with passages of documents in its prompts, and is asked here without: "
+            "put them into the examples as its README.md lays them out"
+        )
     known, examples = _part_known(dataset, trained_on, spec.data, progress)
     scoring = choose_scoring(examples, spec.metric)
     progress.say(scoring.describe())
@@ -172,6 +178,13 @@ def _gains_over_base(runs: Mapping[str, ScoredRun], metric: str, seed: int) -> d
     rivals = [name for name in runs if name != FINE_TUNED] if FINE_TUNED in runs else []
     compared = {rival: compare_pair(FINE_TUNED, rival, runs, metric, seed) for rival in rivals}
     return {rival: found[0] for rival, found in compared.items() if found is not None}
+
+
+def _approach_of(model: ModelRecord) -> str | None:
+    """The approach that its run asked it by, if its files say."""
+    with suppress(OSError, ValueError):
+        return name_of_model(read_json(Path(model.path) / "tunewise.json"), model.id)
+    return None
 
 
 def _inputs_of_training(model: ModelRecord, progress: Progress) -> set[str]:

@@ -38,7 +38,7 @@ class Evidence:
     """Of one run. What has a default is filled in by its stages, in this order."""
 
     spec: RunSpec
-    """Without the rivals that the plan left out, once there is one."""
+    """As asked for."""
     dataset: Dataset
     split: Split
     base: BaseModel
@@ -55,3 +55,8 @@ class Evidence:
     judgements: tuple[Judgement, ...] = ()
     passages_hold: dict[str, float] = field(default_factory=dict)
     """By test example: the share of its answer that stands in the passages found for it."""
+
+    @property
+    def spec_within_time(self) -> RunSpec:
+        """The spec without the rivals that the plan left out."""
+        return self.plan.drop_from(self.spec)

@@ -66,7 +66,7 @@ def gather_findings(found: Evidence, settings: Settings, progress: Progress) -> 
 def measure_retrieval(
     split: Split, shown: Shown, choice: PromptChoice, progress: Progress
 ) -> Retrieval | None:
-    """How often validation answers stand in the passages found for them; None where nothing can be told."""
+    """How often validation answers stand in the passages found for them; None without documents."""
     if shown.passages is None:
         return None
     hits = measure_hits(shown.passages, split.validation, num_passages(choice), shown.seed)
@@ -74,7 +74,7 @@ def measure_retrieval(
     if shortened:
         progress.say(f"passages: fewer or shorter ones had to do for {shortened:.0%} of validation inputs")
     if hits is None or not hits.is_telling:
-        return None
+        return Retrieval(None, None, shortened)
     return Retrieval(hits.hit, hits.random_hit, shortened)
 
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tunewise.decide.measurements import Findings
 from tunewise.errors import RunFolderError
-from tunewise.evaluate.runner import ScoredRun
+from tunewise.evaluate.runner import ScoredRun, group_by_approach
 from tunewise.records import Score
 from tunewise.store.run_folder import MANIFEST_FILE, SCORES_FILE
 
@@ -45,7 +45,7 @@ def read_finished_run(folder: Path) -> FinishedRun:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise RunFolderError(f"{folder / MANIFEST_FILE}: {place}: {first['msg']}: run it again") from error
-    runs = _group_by_approach(_parse_scores(folder / SCORES_FILE), seconds, folder)
+    runs = _match_with_times(_parse_scores(folder / SCORES_FILE), seconds, folder)
     return FinishedRun(folder, manifest, findings, runs, forced)
 
 
@@ -85,12 +85,10 @@ def _parse_scores(file: Path) -> Iterator[Score]:
                 raise RunFolderError(f"{file}:{number}: {place} {first['msg']}: run it again") from error
 
 
-def _group_by_approach(
+def _match_with_times(
     scores: Iterator[Score], seconds: Mapping[str, float], folder: Path
 ) -> dict[str, ScoredRun]:
-    by_approach: dict[str, list[Score]] = {}
-    for score in scores:
-        by_approach.setdefault(score.approach, []).append(score)
+    by_approach = group_by_approach(scores)
     strange = sorted(by_approach.keys() ^ seconds.keys())
     if strange or not by_approach:
         which = ", ".join(strange) or "no approach"

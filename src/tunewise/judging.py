@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tunewise.data.split import SealedTest
+from tunewise.decide.criteria import fail_too_often
 from tunewise.engines import EngineName, open_engine, open_model_engine
 from tunewise.engines.base import Engine
 from tunewise.evaluate.judge import Judgement, judge_answers
@@ -99,7 +100,11 @@ def judge_trained(
                 for name in trained
             ]
 
-    judgements = tuple(Judgement.from_json(kept) for kept in folder.stage("judge", ask).value)
+    # A test whose calls failed is asked anew, and then its answers are others.
+    compared = [runs[name] for name in (rival, *trained)]
+    is_final = not any(fail_too_often(len(run.failed), len(run.scores)) for run in compared)
+    kept = folder.stage("judge", ask, keeps=lambda _: is_final).value
+    judgements = tuple(map(Judgement.from_json, kept))
     for judgement in judgements:
         progress.say(judgement.describe())
     return judgements

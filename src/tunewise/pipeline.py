@@ -90,6 +90,7 @@ def run(
         stages.test_floors()
         stages.test_prompts()
         stages.test_remote_rivals()
+        stages.plan_training()
         stages.train_and_test(registry)
         stages.ask_judge(judge)
         if not found.runs:

@@ -15,13 +15,12 @@ from typing import Any
 from tunewise.data.dataset import Dataset, sha256_of_data
 from tunewise.data.split import TrainingSplit
 from tunewise.decide.compare import saved_per_call
-from tunewise.decide.guards import NOT_PARITY
+from tunewise.decide.guards import describe_other_model
 from tunewise.decide.measurements import Findings
 from tunewise.errors import TunewiseError
-from tunewise.evaluate.parity import describe
 from tunewise.evaluate.runner import ScoredRun
 from tunewise.evidence import Evidence, TrainedModel
-from tunewise.models.base import BaseModel, sha256_of_base
+from tunewise.models.base import BaseModel, is_whole_model, sha256_of_base
 from tunewise.models.ids import tuned_model_id
 from tunewise.records import TRAINS, Example, ModelRecord, ParityCertificate, RunRecord, Verdict
 from tunewise.report.html import render_report
@@ -132,9 +131,12 @@ def publish(
     test = evidence.split.test.read("report")
     manifest = build_manifest(evidence, findings, folder, settings)
     for model in evidence.trained:
-        record, own = judge(model.record, verdict), manifest | _trained(model)
+        record, own = settle_state(model, verdict), manifest | _trained(model)
         write_json(Path(record.path) / "tunewise.json", {"id": record.id, "scores": record.metrics, **own})
-        write_text(Path(record.path) / "README.md", render_model_card(record, verdict, own))
+        is_whole = is_whole_model(Path(record.path))
+        write_text(
+            Path(record.path) / "README.md", render_model_card(record, verdict, own, is_whole=is_whole)
+        )
         registry.add_model(record)
     named = next((model for model in evidence.trained if model.record.id == verdict.model), None)
     write_run_files(folder.path, verdict, evidence.runs, manifest | _trained(named), test)
@@ -151,18 +153,23 @@ def publish(
     )
 
 
-def judge(record: ModelRecord, verdict: Verdict) -> ModelRecord:
-    """The record with the state that the verdict gives the model, why, and its scores.
+def settle_state(model: TrainedModel, verdict: Verdict) -> ModelRecord:
+    """The model's record with its state, why, and the scores of its run.
 
-    A model that failed the parity certificate was rejected for that, whatever else was ruled.
+    A model that failed the parity certificate was rejected for that, and one that the verdict is not about
+    for that, whatever else was ruled.
     """
-    broken = (reason.text for reason in verdict.reasons if reason.code == NOT_PARITY)
-    reason = next(broken, verdict.reasons[0].text)
-    if verdict.deployed and verdict.recommendation not in TRAINS:
+    is_meant = verdict.model == model.record.id
+    reason = verdict.reasons[0].text
+    if not model.parity.passed:
+        reason = f"{describe_other_model(model.parity)}."
+    elif not is_meant:
+        reason = f"the verdict of its run is about another model, {verdict.model}"
+    elif verdict.deployed and verdict.recommendation not in TRAINS:
         reason = f"deployed by --force, although: {reason}"
     return replace(
-        record,
-        state="deployed" if verdict.deployed and verdict.model == record.id else "rejected",
+        model.record,
+        state="deployed" if verdict.deployed and is_meant else "rejected",
         state_reason=reason,
         metrics={row.name: row.score for row in verdict.approaches},
     )
@@ -198,7 +205,7 @@ def publish_training(
     manifest = _origin(tuned, folder, settings) | _trained(tuned)
     reason = "trained; `tunewise run` says whether it beats a prompt"
     if not tuned.parity.passed:
-        reason = f"not served as it was trained: {describe(tuned.parity)}"
+        reason = f"{describe_other_model(tuned.parity)}."
     record = replace(
         record,
         state="candidate" if tuned.parity.passed else "rejected",

@@ -125,7 +125,7 @@ def ask_consent(
     missing = [name for name in spec.remotes if not (_is_chosen(out, name) and _is_tested(out, name))]
     if not missing or spec.remote_url is None:
         return
-    if any(example.tools for example in (*split.train, *split.validation)):
+    if split.test.has_tools or any(example.tools for example in (*split.train, *split.validation)):
         raise SpecError(f"{missing[0]} cannot be asked about rows with tools: leave it out of --approaches")
     disclosure = disclose(spec.remote_url, missing, split, wordings, out, settings)
     progress.say(disclosure.describe())

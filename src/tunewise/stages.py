@@ -41,6 +41,10 @@ if TYPE_CHECKING:
     from tunewise.engines.remote import RemoteEngine
 
 
+PLANNING = "plan-time"
+"""The stage whose end the time that is left is counted from."""
+
+
 class Stages:
     """Those of one run, to be gone through in the order of `pipeline.run`."""
 
@@ -64,27 +68,26 @@ class Stages:
         found = self.found
         setups = list_setups(found.spec.approaches, self._wordings)
         arms = self._list_arms()
-        kept = self._folder.stage("plan-time", lambda: plan_time(
+        kept = self._folder.stage(PLANNING, lambda: plan_time(
             seconds, setups, arms, found.shown, found.split, found.base, self._instruction, self._engine,
             found.decoding, self._settings, self._progress,
         ).to_json())  # fmt: skip
         found.plan = TimePlan.from_json(kept.value)
         assert found.spec.max_minutes is not None
         self._progress.say(found.plan.describe(found.spec.max_minutes))
-        found.spec = found.plan.drop_from(found.spec)
 
     def test_floors(self) -> None:
         """Those that need no model."""
         found = self.found
         for floor in all_floors():
-            if floor.name in found.spec.approaches:
+            if floor.name in found.spec_within_time.approaches:
                 floor.prepare(found.split.train)
                 self._test(floor.name, partial(run_floor, floor, scoring=found.decoding.scoring))
 
     def test_prompts(self) -> None:
         """Choose each rival's prompt on validation, test it, and ask the best of all again."""
         found = self.found
-        setups = list_setups(found.spec.approaches, self._wordings)
+        setups = found.plan.drop_longest(list_setups(found.spec_within_time.approaches, self._wordings))
         kept = self._folder.stage("choose-prompts", lambda: choose_prompts(
             setups, found.shown, found.split.validation, self._engine, found.decoding,
             found.decoding.scoring.primary, self._progress,
@@ -102,24 +105,47 @@ class Stages:
             with closing(open_remote(name, self.found.spec, self._settings)) as remote:
                 self._test_remote_rival(name, remote)
 
+    def plan_training(self) -> None:
+        """How much of it fits into what the tests left of the time, where time is limited."""
+        plan = self.found.plan
+        planned_for = plan.seconds_left
+        if planned_for is None or not plan.paces:
+            return
+
+        def fit() -> dict[str, Any]:
+            # What other machines took comes on top of the time given.
+            remote = self.found.spec.remotes
+            spent = (
+                seconds
+                for stage, seconds in self._folder.timings().items()
+                if stage != PLANNING and not stage.endswith(remote)
+            )
+            since = sum(spent)
+            return plan.fit_training_into(planned_for - since).to_json()
+
+        self.found.plan = TimePlan.from_json(self._folder.stage("plan-training", fit).value)
+        self._progress.say(self.found.plan.describe_training())
+
     def train_and_test(self, registry: Registry) -> None:
         """Each model that is asked for: trained, registered, certified, tested and asked again."""
         for arm in self._list_arms():
+            if arm.note:
+                self._progress.say(f"{arm.name}: {arm.note}")
             self.found.trained.append(self._train_and_test(self.found.plan.shorten(arm), registry))
 
     def ask_judge(self, judge: Judge | None) -> None:
         """How the test answers of the trained models fare beside the best prompt's, if there is a judge."""
         found = self.found
         found.judgements = judge_trained(
-            judge, [model.name for model in found.trained], found.choice.best, found.runs, found.split.test,
-            found.spec, found.base, self._engine, self._folder, self._settings, self._progress,
+            judge, [model.name for model in found.trained if model.name in TRAINED], found.choice.best,
+            found.runs, found.split.test, found.spec, found.base, self._engine, self._folder, self._settings,
+            self._progress,
         )  # fmt: skip
 
     def _list_arms(self) -> list[Arm]:
         found, out = self.found, self._folder.path
-        return list_arms(
-            found.spec, found.split, found.shown, found.choice, self._engine, out, self._progress
-        )
+        spec = found.spec_within_time
+        return list_arms(spec, found.split, found.shown, found.choice, self._engine, out)
 
     def _test_remote_rival(self, name: str, remote: RemoteEngine) -> None:
         found = self.found

@@ -11,9 +11,11 @@ import pytest
 from toy import save_base, write_rows
 from tunewise.errors import DataError, ModelUnavailableError, SpecError
 from tunewise.evaluating import EvaluationSpec, evaluate_model
+from tunewise.progress import SilentProgress
 from tunewise.records import ModelRecord
 from tunewise.run_spec import TuneSpec
 from tunewise.settings import Settings, get_settings
+from tunewise.store.files import read_json, write_json
 from tunewise.train.spec import TrainSpec
 from tunewise.training import tune
 
@@ -59,6 +61,25 @@ def test_what_the_model_was_trained_on_is_left_out_by_line(
     assert evaluation.gains.keys() == {"zero-shot"}
     assert {len(run.scores) for run in evaluation.runs.values()} == {12}
     assert "runs" not in json.loads(json.dumps(evaluation.to_json()))
+
+
+def test_who_asks_a_model_of_passages_without_any_is_told(
+    tmp_path: Path, model: ModelRecord, settings: Settings
+) -> None:
+    class Heard(SilentProgress):
+        said = ""
+
+        def say(self, text: str) -> None:
+            self.said += f"{text}\n"
+
+    new = write_new_rows(tmp_path / "new.jsonl", tmp_path / "rows.jsonl", 12)
+    file = Path(model.path) / "tunewise.json"
+    origin, plain, with_passages = read_json(file), Heard(), Heard()
+    evaluate_model(model, EvaluationSpec(data=new), plain, settings)
+    write_json(file, {**origin, "models": {"fine-tuned-rag": model.id}})
+    evaluate_model(model, EvaluationSpec(data=new), with_passages, settings)
+    assert "was trained with passages of documents in its prompts" in with_passages.said
+    assert "passages" not in plain.said
 
 
 def test_nothing_is_measured_where_every_row_is_known(

@@ -314,15 +314,16 @@ def test_rows_with_tools_are_refused_before_anybody_is_asked(
 ) -> None:
     tools = '"tools": [{"type": "function", "function": {"name": "f"}}], '
     rows = spec.data.read_text("utf-8").replace('{"messages"', "{" + tools + '"messages"')
-    (tmp_path / "tools.jsonl").write_text(rows, "utf-8")
+    with_tools = tmp_path / "tools.jsonl"
+    with_tools.write_text(rows, "utf-8")
+    others = tmp_path / "others.jsonl"
+    others.write_text(
+        rows.replace('"role": "user", "content": "', '"role": "user", "content": "not '), "utf-8"
+    )
     asked = Asked()
-    with pytest.raises(SpecError, match="remote:toy cannot be asked about rows with tools"):
-        pipeline.run(
-            spec.model_copy(update={"data": tmp_path / "tools.jsonl"}),
-            tmp_path / "run",
-            settings=settings,
-            consent=asked,
-        )
+    for changes in ({"data": with_tools}, {"test": others}):
+        with pytest.raises(SpecError, match="remote:toy cannot be asked about rows with tools"):
+            pipeline.run(spec.model_copy(update=changes), tmp_path / "run", settings=settings, consent=asked)
     assert asked.disclosures == []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,14 +10,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from metric_samples import asked
 from toy import save_base, write_rows
 from tunewise import pipeline
+from tunewise.approaches.prompted import fine_tuned
+from tunewise.approaches.rivals import list_setups
+from tunewise.approaches.wordings import Wording
+from tunewise.arms import Arm
 from tunewise.errors import RunFolderError
 from tunewise.progress import SilentProgress
 from tunewise.run_spec import RunSpec
 from tunewise.settings import get_settings
 from tunewise.store.files import read_json
-from tunewise.time_plan import FEWEST_EXAMPLES, STEADINESS, ArmPace, TimePlan, fit_into
+from tunewise.time_plan import (
+    FEWEST_EXAMPLES,
+    LONGEST_PROMPTS,
+    MOST_VALIDATED,
+    STEADINESS,
+    ArmPace,
+    TimePlan,
+    fit_into,
+)
 from tunewise.train.estimate import TrainingPace
 from tunewise.train.spec import TrainSpec
 
@@ -24,7 +38,9 @@ RIVALS = {"zero-shot": 50.0, "instructed": 60.0, "few-shot": 70.0, "few-shot-nea
 
 
 def pace(per_example: float = 0.25, examples: int = 400, epochs: int = 4) -> ArmPace:
-    return ArmPace(examples, epochs, TrainingPace(per_example, validations=20.0), test_seconds=30.0)
+    return ArmPace(
+        examples, epochs, 20, TrainingPace(per_example, validations=12.0, start=8.0), test_seconds=30.0
+    )
 
 
 def test_nothing_is_left_out_where_there_is_time() -> None:
@@ -42,10 +58,37 @@ def test_rivals_that_others_make_up_for_go_before_passes_of_training() -> None:
     assert plan.arms["fine-tuned"].examples == 400
 
 
+def test_the_longest_prompts_go_before_passes_of_training() -> None:
+    rivals = {"few-shot-nearest": 100.0, LONGEST_PROMPTS: 120.0}
+    plan = fit_into(560, rivals, {"fine-tuned": pace()})
+    assert (plan.dropped, plan.arms) == ((LONGEST_PROMPTS,), {})
+    assert plan.say_what_is_left_out() == ["trying 8 shots or 4 passages is left out"]
+    setups = list_setups(
+        ["few-shot-nearest", "rag"], [Wording("Answer."), Wording("Answer shortly.", note="x")]
+    )
+    kept = plan.drop_longest(setups)
+    assert {(setup.num_shots, setup.num_passages) for setup in kept} == {(2, 0), (4, 0), (0, 1), (0, 2)}
+    assert TimePlan().drop_longest(setups) == setups
+
+
 def test_examples_go_where_not_one_pass_fits() -> None:
     plan = fit_into(260, RIVALS, {"fine-tuned": pace()})
     assert (plan.arms["fine-tuned"].epochs, plan.arms["fine-tuned"].examples) == (1, 120)
     assert plan.seconds == 260
+
+
+def test_a_prompt_that_no_other_stands_in_for_stays() -> None:
+    assert fit_into(0, {"zero-shot": 50.0}, {}).dropped == ()
+    assert fit_into(0, {"few-shot": 50.0, "instructed": 20.0}, {}).dropped == ()
+    assert fit_into(0, {"zero-shot": 50.0, "few-shot": 50.0}, {}).dropped == ("zero-shot",)
+
+
+def test_training_leaves_time_to_ask_the_model_again() -> None:
+    asked_again = replace(pace(), steadiness_seconds=40.0)
+    plan, without = TimePlan(paces={"fine-tuned": asked_again}), TimePlan(paces={"fine-tuned": pace()})
+    assert plan.fit_training_into(200).arms == without.fit_training_into(160).arms
+    hurried = replace(plan, dropped=(STEADINESS,))
+    assert hurried.fit_training_into(160).arms == without.fit_training_into(160).arms
 
 
 def test_what_cannot_fit_is_said_to_take_longer() -> None:
@@ -54,12 +97,53 @@ def test_what_cannot_fit_is_said_to_take_longer() -> None:
     assert "it will take longer" in plan.describe(1)
 
 
+def test_training_gets_the_time_that_the_tests_left_over() -> None:
+    plan = fit_into(500, RIVALS, {"fine-tuned": pace()})
+    assert plan.arms["fine-tuned"].epochs == 2
+    roomy = plan.fit_training_into(450)
+    assert (roomy.dropped, roomy.arms) == (("zero-shot", "few-shot"), {})
+    assert "there is time for all of the training" in roomy.describe_training()
+    assert roomy.say_what_is_left_out() == ["zero-shot is left out", "few-shot is left out"]
+    tight = plan.fit_training_into(100)
+    assert (tight.arms["fine-tuned"].epochs, tight.arms["fine-tuned"].examples) == (1, 200)
+    assert "goes once, not 4 times, over 200 of 400 training examples" in tight.describe_training()
+    assert "goes 2 times, not 4 times, over all 400 training examples" in plan.describe(10)
+    once = fit_into(60, {}, {"fine-tuned": pace(epochs=1)})
+    assert "fine-tuned goes once over 50 of 400 training examples" in once.describe(1)
+    assert "it will take longer" in plan.fit_training_into(-5).describe_training()
+
+
+def test_a_short_training_draws_from_as_many_groups_as_may_be(tmp_path: Path) -> None:
+    rows = [replace(row, group=f"g{i // 4}") for i, row in enumerate(asked(["yes", "no"] * 40))]
+    arm = Arm("fine-tuned", TrainSpec(seed=3), rows, rows, tmp_path, fine_tuned)
+    plan = fit_into(0, {}, {"fine-tuned": pace(examples=80)})
+    short = plan.shorten(arm)
+    assert plan.arms["fine-tuned"].examples == len(short.train) == FEWEST_EXAMPLES
+    per_group = Counter(row.group for row in short.train)
+    assert set(per_group.values()) == {2, 3}
+    assert len(per_group) == 20
+    assert list(short.train) == sorted(short.train, key=lambda row: row.line)
+    assert plan.shorten(arm) == short
+    assert list(short.validation) == rows[:MOST_VALIDATED]
+    assert TimePlan().shorten(arm) == arm
+
+
 def test_a_control_goes_first_and_two_models_share_what_is_left() -> None:
     arms = {"fine-tuned": pace(0.05), "fine-tuned-rag": pace(1.0), "from-scratch": pace(0.05)}
     plan = fit_into(1000, RIVALS, arms)
     assert plan.dropped[0] == "from-scratch"
     assert plan.arms.keys() == {"fine-tuned-rag"}, "the short one needs no share of its own"
     assert plan.arms["fine-tuned-rag"].epochs == 1
+
+
+def test_a_quick_model_leaves_a_slow_one_its_few_examples() -> None:
+    arms = {"fine-tuned": pace(0.1), "fine-tuned-rag": pace(4.0)}
+    plan = fit_into(330, {}, arms)
+    assert plan.arms["fine-tuned-rag"].examples == FEWEST_EXAMPLES
+    assert plan.arms["fine-tuned"].examples == 300, (
+        "not the 1,150 example passes that half of the time would give"
+    )
+    assert plan.seconds == 330
 
 
 @given(
@@ -76,9 +160,14 @@ def test_a_plan_fits_or_has_left_out_all_it_may(
     plan = fit_into(seconds, rivals, arms)
     assert not {"instructed", "few-shot-nearest", "fine-tuned", "fine-tuned-rag"}.intersection(plan.dropped)
     if plan.seconds > seconds * (1 + 1e-9):
-        assert set(plan.dropped) == {"zero-shot", "few-shot"}.intersection(rivals)
+        droppable = {
+            "zero-shot": rivals.keys() - {"zero-shot"},
+            "few-shot": {"few-shot-nearest"} & rivals.keys(),
+        }
+        assert set(plan.dropped) == {name for name in droppable if name in rivals and droppable[name]}
         planned = [plan.arms.get(name, arms[name]) for name in arms]
         assert not arms or any(arm.epochs == 1 and arm.examples <= FEWEST_EXAMPLES for arm in planned)
+    assert not rivals or set(plan.dropped) < set(rivals), "training is compared with a prompt in any case"
     assert TimePlan.from_json(plan.to_json()) == plan
 
 
@@ -104,9 +193,10 @@ def test_a_run_without_time_says_what_it_leaves_out_before_it_tests_anything(tmp
 
     said = next(i for i, text in enumerate(progress.said) if "zero-shot is left out" in text)
     assert said < next(i for i, text in enumerate(progress.said) if text.startswith("  majority:"))
+    assert any("0 s are left: fine-tuned goes once, not 3 times, over" in text for text in progress.said)
     assert [row.name for row in verdict.approaches] == ["majority", "few-shot-nearest", "fine-tuned"]
     manifest = read_json(out / "manifest.json")
-    assert manifest["time_plan"]["dropped"] == [STEADINESS, "zero-shot"]
+    assert manifest["time_plan"]["dropped"] == [STEADINESS, "zero-shot", LONGEST_PROMPTS]
     assert manifest["training"]["epochs"] == 1
     assert manifest["training"]["examples"] == min(FEWEST_EXAMPLES, manifest["split"]["train"])
     assert verdict.test_examples == manifest["split"]["test"]

@@ -43,6 +43,11 @@ class PromptSetup:
         passages = f"{self.num_passages} passage{'s' * (self.num_passages > 1)}" if self.num_passages else ""
         return ", ".join(part for part in (self.rival, shots, passages, self.note) if part)
 
+    @property
+    def is_longest(self) -> bool:
+        """Whether no prompt of its rival has more in it."""
+        return self.num_shots == NUMBERS_OF_SHOTS[-1] or self.num_passages == NUMBERS_OF_PASSAGES[-1]
+
 
 class Rival(Protocol):
     """Something that a user could do instead of training."""

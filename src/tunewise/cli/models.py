@@ -63,9 +63,13 @@ def show_model(
 def find_model(registry: Registry, name: str) -> ModelRecord:
     """The model whose id is `name`, or the only one whose suffix or last part is.
 
-    Raises `ModelNotFoundError`, also where several go by the short form.
+    Of several that one run left, as it trains with documents and without, the one that is deployed. Raises
+    `ModelNotFoundError`, also where the short form does not settle it.
     """
     short = [record for record in registry.models() if name in record.id.split(":")[-2:]]
+    deployed = [record for record in short if record.state == "deployed"]
+    if len(deployed) == 1 and len({record.run for record in short}) == 1:
+        return deployed[0]
     if len(short) > 1:
         ids = ", ".join(record.id for record in short)
         raise ModelNotFoundError(f"several models are called {name!r}: give the id, one of {ids}")

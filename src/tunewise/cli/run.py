@@ -94,7 +94,6 @@ def run(
     Runs prompting rivals and a LoRA fine-tune on a sealed test set, says which wins and by how much, and
     deploys the tuned model if it won. Writes verdict.json, report.html, scores.jsonl and manifest.json.
     """
-    from tunewise import pipeline
     from tunewise.cli.progress import RichProgress
     from tunewise.models.ids import check_suffix
     from tunewise.run_spec import RunSpec, parse_approaches
@@ -124,6 +123,8 @@ def run(
         training=TrainSpec(unusable_rows=unusable_rows),
     )
     folder = out or Path("runs") / default_suffix(data)
+    from tunewise import pipeline  # After the options were checked: it brings in torch, which takes seconds.
+
     verdict = pipeline.run(
         spec, folder, RichProgress(), consent=lambda disclosure: yes or confirm(disclosure)
     )

@@ -83,7 +83,6 @@ def train(
     from tunewise.models.ids import check_suffix
     from tunewise.run_spec import TuneSpec
     from tunewise.train.spec import read_train_spec
-    from tunewise.training import tune
 
     folder = out or Path("runs") / f"{default_suffix(data)}-train"
     options: dict[str, Any] = {
@@ -110,6 +109,8 @@ def train(
         seed=seed,
         training=read_train_spec(spec, options),
     )
+    from tunewise.training import tune  # After the options were checked: it brings in torch.
+
     watches = []
     if tensorboard:
         from tunewise.train.watch import TensorBoardWatch

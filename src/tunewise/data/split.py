@@ -103,7 +103,7 @@ class LoggedRead:
 class SealedTest:
     """The test set. Its rows come out through `read` only, and every read is logged with its purpose."""
 
-    __slots__ = ("__examples", "__reads", "effective_size", "num_groups", "on_read", "seal")
+    __slots__ = ("__examples", "__reads", "effective_size", "has_tools", "num_groups", "on_read", "seal")
 
     def __init__(self, examples: Iterable[Example]) -> None:
         self.__examples = tuple(examples)
@@ -113,6 +113,8 @@ class SealedTest:
         ids = sorted(example.id for example in self.__examples)
         self.seal = hashlib.sha256("\n".join(ids).encode("ascii")).hexdigest()
         """SHA-256 over the sorted ids: the same seal means the same test set."""
+        self.has_tools = any(example.tools for example in self.__examples)
+        """Whether there are rows that only an engine which takes tools can be asked."""
         groups = Counter(example.group for example in self.__examples)
         self.num_groups = len(groups)
         self.effective_size = effective_examples(list(groups.values()))

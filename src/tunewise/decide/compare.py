@@ -152,11 +152,19 @@ def _labels(scores: Sequence[Score]) -> dict[str, str | None]:
 
 
 def _pairs(runs: Mapping[str, ScoredRun], findings: Findings) -> Iterator[tuple[str, str]]:
-    """Who is compared with whom: what may be recommended, with everything but itself and controls."""
-    trained = (arm.name for arm in findings.arms)
-    for name in dict.fromkeys((*trained, RAG, findings.best_untrained, findings.best_closed_book)):
-        if name is not None and name in runs:
-            yield from ((name, rival) for rival in runs if rival != name and rival not in CONTROLS)
+    """Who is compared with whom: what may be recommended with all but controls, the others with floors."""
+    may_be_recommended = {
+        RAG,
+        findings.best_untrained,
+        findings.best_closed_book,
+        *(arm.name for arm in findings.arms),
+    }
+    for name in runs:
+        if name in findings.floors or name in CONTROLS:
+            continue
+        rivals = runs if name in may_be_recommended else findings.floors
+        others = (rival for rival in rivals if rival in runs and rival != name and rival not in CONTROLS)
+        yield from ((name, rival) for rival in others)
 
 
 def _means(runs: Mapping[str, ScoredRun], metric: str) -> dict[str, float]:

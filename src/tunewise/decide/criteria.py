@@ -1,7 +1,7 @@
 """What rules ask of measurements: when something is better, good enough, sound, or a matter of facts. Pure.
 
-Every threshold has its name and its reason here. Where no source is named the number is this project's own
-choice.
+Every threshold that decides has its name and its reason here. Where no source is named the number is this
+project's own choice.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tunewise.approaches.names import FINE_TUNED, RAG, WITH_DOCUMENTS
+from tunewise.data.split import examples_to_detect
 from tunewise.decide.measurements import FactOrSkill, Forgetting, KnowingGain, Measurements, TrainedArm
 from tunewise.evaluate.stats import PairedGain, non_inferiority_margin
 from tunewise.records import ApproachResult
@@ -126,6 +127,16 @@ def _told(knowing: KnowingGain | None) -> PairedGain | None:
     return knowing.gain if knowing is not None and knowing.examples >= MIN_KNOWING_EXAMPLES else None
 
 
+def more_test_examples(size: float, gain: PairedGain, test_examples: int) -> int:
+    """How many more would show a gain of this size; 0 where there are enough.
+
+    That is for gains worth seeing, never for the gain that was observed, which would only repeat the p-value
+    in other words (Hoenig & Heisey 2001).
+    """
+    needed = round(gain.design_effect * examples_to_detect(size, gain.discordance))
+    return max(needed - test_examples, 0)
+
+
 def too_few(m: Measurements) -> bool:
     """Whether there is too little to compare on."""
     return (
@@ -203,16 +214,34 @@ def pays_back(m: Measurements, arm: TrainedArm, rival: str) -> bool:
     return saving.share >= MIN_SAVED_SHARE and months <= MAX_PAYBACK_MONTHS
 
 
-def equals(m: Measurements, arm: TrainedArm) -> list[str]:
-    """The untrained rivals that this model does not beat."""
-    return [name for name in m.untrained if not wins_over(m.gain_over(arm.name, name))]
+def rivals_to_undercut(m: Measurements, arm: TrainedArm) -> list[str]:
+    """The best untrained rival and all others that this model does not beat: it has to be cheaper than each.
+
+    The best one always, so that a model that beats it too is held to no less than one that does not.
+    """
+    return [
+        name for name in m.untrained if name == m.best_untrained or not wins_over(m.gain_over(arm.name, name))
+    ]
+
+
+def unbeaten(m: Measurements, arm: TrainedArm) -> str | None:
+    """What keeps this model from winning: the best untrained rival, or else whoever comes nearest to it."""
+    gains = {
+        name: gain
+        for name in m.rivals_of(arm.name)
+        if (gain := m.gain_over(arm.name, name)) is not None and not wins_over(gain)
+    }
+    if m.best_untrained in gains:
+        return m.best_untrained
+    return min(gains, key=lambda name: gains[name].low, default=None)
 
 
 def same_quality_cheaper(m: Measurements, arm: TrainedArm | None) -> bool:
-    """Whether a model that beats guessing is as good as every rival that it does not beat, and cheaper."""
+    """Whether a model that beats guessing is as good as the best prompt, or better, and cheaper."""
     if arm is None or m.best_untrained is None or not beats_floors(m, arm.name):
         return False
-    return all(not_inferior(m, arm, name) and pays_back(m, arm, name) for name in equals(m, arm))
+    rivals = rivals_to_undercut(m, arm)
+    return all(not_inferior(m, arm, name) and pays_back(m, arm, name) for name in rivals)
 
 
 def has_documents(name: str) -> bool:

@@ -22,6 +22,7 @@ from tunewise.decide.criteria import (
 )
 from tunewise.decide.measurements import Forgetting, Measurements, TrainedArm
 from tunewise.decide.wording import name_in_words, whole_percent, whole_points
+from tunewise.records import ParityCertificate
 
 NOT_PARITY = "not-parity"
 """The code of the reason that stands in every verdict on a model that is not served as it was trained."""
@@ -56,6 +57,12 @@ def served_otherwise(m: Measurements, arm: TrainedArm) -> Flaw | None:  # noqa: 
     parity = arm.parity
     if parity is None or parity.passed:
         return None
+    sentence = f"{describe_other_model(parity)}, so its score says nothing: train it again."
+    return Flaw(sentence, "the served model is not the trained one", {"parity": asdict(parity)})
+
+
+def describe_other_model(parity: ParityCertificate) -> str:
+    """What tells the served model from the trained one, where the certificate was not passed."""
     if not parity.ids_equal:
         seen = "it reads the same conversations as other tokens"
     elif parity.max_difference is None:
@@ -65,8 +72,7 @@ def served_otherwise(m: Measurements, arm: TrainedArm) -> Flaw | None:  # noqa: 
             f"log-probabilities of the same tokens differ by up to {parity.max_difference:.2g} nats, "
             f"where rounding in {parity.precision} explains {parity.tolerance:.2g}"
         )
-    sentence = f"The served model is not the trained one ({seen}), so its score says nothing: train it again."
-    return Flaw(sentence, "the served model is not the trained one", {"parity": asdict(parity)})
+    return f"The served model is not the trained one ({seen})"
 
 
 def rival_calls_fail(m: Measurements, arm: TrainedArm) -> Flaw | None:  # noqa: ARG001 - a guard's shape

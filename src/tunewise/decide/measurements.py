@@ -50,16 +50,13 @@ class FactOrSkill:
 class Retrieval:
     """How often the passages that were found hold the answer."""
 
-    hit_rate: float
-    random_hit_rate: float
-    """The same for passages drawn at random, as common words stand everywhere."""
+    hit_rate: float | None
+    random_hit_rate: float | None
+    """The same for passages drawn at random, as common words stand everywhere.
+
+    Both are None where no answer holds anything that could be found, or there are too few passages."""
     shortened_share: float | None = None
     """Of the prompts of `rag`, those in which not all passages that were found have room, or not whole."""
-
-    @property
-    def lift(self) -> float:
-        """What searching adds to chance."""
-        return self.hit_rate - self.random_hit_rate
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,8 @@ class TrainedArm:
 class Findings:
     """What a run knows beside its test scores, from data and validation.
 
-    Of the test set it holds only what `fact_or_skill` says of how near the tuned model's answers came.
+    Of the test set it holds only how near the tuned model's answers came (`fact_or_skill`), and what a judge
+    said of them.
     """
 
     primary_metric: str
@@ -284,6 +282,8 @@ class Measurements(Findings):
             "what guessing would score": not self.floors,
             "whether the answers are facts or a skill": self.fact_or_skill is None,
             "answers from your documents, as none were given": self.retrieval is None,
+            "how often searching your documents finds the answers": self.retrieval is not None
+            and self.retrieval.hit_rate is None,
             "what is known whatever the form it is said in": not self.knowing,
             "how often your answers contradict each other": self.disagreement is None
             or not self.disagreement.is_known,

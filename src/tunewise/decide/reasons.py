@@ -8,11 +8,18 @@ from dataclasses import asdict, dataclass
 
 from tunewise.approaches.names import is_remote
 from tunewise.data.split import detectable_difference
-from tunewise.decide.criteria import MIN_SAVED_SHARE, SMALLEST_GAIN, forgets, not_inferior, wins_over
+from tunewise.decide.criteria import (
+    MIN_SAVED_SHARE,
+    SMALLEST_GAIN,
+    beats_floors,
+    forgets,
+    not_inferior,
+    wins_over,
+)
 from tunewise.decide.guards import FORGETS, NOT_PARITY, describe_forgetting, is_sound, served_otherwise
 from tunewise.decide.measurements import Measurements, TrainedArm
 from tunewise.decide.rules.base import MEASURED_GAIN, gain_clause, gain_evidence, interval
-from tunewise.decide.wording import gain_over, money, name_in_words, whole_percent, whole_points
+from tunewise.decide.wording import describe_gain, money, name_in_words, whole_percent, whole_points
 from tunewise.evaluate.stats import PairedGain
 from tunewise.records import Reason
 
@@ -71,7 +78,7 @@ def form_only_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     rival = min(lost, key=lambda name: lost[name].estimate)
     text = (
         "What training gained seems to be mostly form: read leniently, it does not surely beat "
-        f"{name_in_words(m, rival)} any more ({gain_over(rival, lost[rival])}). Reading answers so, or "
+        f"{name_in_words(m, rival)} any more ({describe_gain(rival, lost[rival])}). Reading answers so, or "
         "enforcing their form (structured output), may do."
     )
     evidence = {name: interval(gain) for name, gain in m.lenient_gains[arm.name].items()}
@@ -94,7 +101,7 @@ def form_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
         return None
     text = (
         f"The tuned model keeps the form of the answer {whole_percent(tuned)} of the time, "
-        f"the best prompt {whole_percent(best)}."
+        f"no prompt more than {whole_percent(best)}."
     )
     return Reason("format-not-learned-by-prompting", text, {arm.name: tuned, **prompts})
 
@@ -135,7 +142,7 @@ def volume_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     saving = m.saving(arm, m.best_untrained)
     if saving is None or saving.share < MIN_SAVED_SHARE:
         return None
-    if not is_sound(m, arm) or not not_inferior(m, arm, m.best_untrained):
+    if not is_sound(m, arm) or not beats_floors(m, arm.name) or not not_inferior(m, arm, m.best_untrained):
         return None
     text = (
         f"A call to the tuned model costs {whole_percent(saving.share)} less and the answers are as good: it "
@@ -188,7 +195,7 @@ def judge_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
         text = (
             f"The judge ({said.judge}) finds the tuned model's answers better than those of {said.second} on "
             f"{said.wins} of {said.examples} unseen examples and worse on {said.losses}: "
-            f"{gain_over(said.second, said.gain)}. This decides nothing."
+            f"{describe_gain(said.second, said.gain)}. This decides nothing."
         )
     if said.is_fickle:
         text += (
@@ -260,7 +267,8 @@ OBSERVATIONS_ON_NO_WIN: tuple[Observation, ...] = (
     Observation(MEASURED_GAIN, "both were measured, and the reason before does not say it", gain_reason),
     Observation(
         "cheaper-at-volume",
-        f"the tuned model is surely not worse by what matters, its calls cost "
+        "the tuned model beats guessing and is surely not worse than the best prompt by what matters, its "
+        f"calls cost "
         f"{whole_percent(MIN_SAVED_SHARE)} "
         "less or better, and no number of calls was declared",
         volume_reason,

@@ -29,10 +29,9 @@ def whole_points(difference: float) -> str:
     return f"{100 * abs(difference):.0f} points"
 
 
-def gain_over(rival: str, gain: PairedGain) -> str:
+def describe_gain(rival: str, gain: PairedGain) -> str:
     """A gain with its interval and its p, as a clause."""
-    # Twice the one-sided p, as in `Measurements.gain`, so that sentence and number agree.
-    p = min(1.0, 2 * gain.p_one_sided)
+    p = gain.p_two_sided
     chance = "p < 0.0001" if p < 0.0001 else f"p = {p:.2g}"
     interval = f"95% interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f}"
     return f"{100 * gain.estimate:+.1f} points over {rival} ({interval}, {chance})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -66,6 +66,14 @@ class ScoredRun:
 def value_of(score: Score, metric: str) -> float | None:
     """The metric's value, where a failed or missing answer is 0 (it was no help) and undefined is None."""
     return score.metrics.get(metric) if score.status == "answered" else 0.0
+
+
+def group_by_approach(scores: Iterable[Score]) -> dict[str, list[Score]]:
+    """Scores as a file holds them, by who answered, in their order."""
+    by_approach: dict[str, list[Score]] = {}
+    for score in scores:
+        by_approach.setdefault(score.approach, []).append(score)
+    return by_approach
 
 
 def choose_decoding(engine: Engine, scoring: Scoring, train: Sequence[Example]) -> Decoding:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import chain, islice, zip_longest
 
 from tunewise.records import Score, Verdict
-from tunewise.report.rivals import Contest, find_contest
+from tunewise.report.rivals import Contest
 from tunewise.report.wording import is_number, percent, shorten
 
 MAX_ROWS = 60
@@ -101,9 +101,8 @@ class AnswerSheet:
         )
 
 
-def compare_examples(verdict: Verdict, sheet: AnswerSheet) -> SideBySide:
+def compare_examples(contest: Contest, sheet: AnswerSheet) -> SideBySide:
     """Choose up to `MAX_ROWS` test examples and lay their answers side by side."""
-    contest = find_contest(verdict)
     titles = _outcome_titles(contest)
     kinds: dict[str, list[str]] = {code: [] for code in titles}
     for example_id, answers in sheet.by_example.items():

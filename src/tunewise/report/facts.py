@@ -97,7 +97,6 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
             "tokens": ("Tokens", count),
             "seconds": ("Time", duration),
             "best_step": ("Weights kept from step", count),
-            "train_loss": ("Training loss", plain),
             "validation_loss": ("Validation loss", plain),
         },
     ),
@@ -184,6 +183,7 @@ _STAGES = {
     "choose-prompts-": "Choosing prompts for ",
     "choose-prompts": "Choosing prompts",
     "plan-time": "Planning the time",
+    "plan-training": "Planning the training",
     "steadiness-": "Asking again: ",
     "test-": "Testing ",
     "train-": "Training ",
@@ -226,7 +226,7 @@ def _describe_token_price(manifest: Mapping[str, Any], name: str, currency: str)
         return f"What calls of {name} cost is not known: set TUNEWISE_PRICE_IN and TUNEWISE_PRICE_OUT."
     return (
         f"Calls of {name} cost {money(read, currency)} for a million tokens read and "
-        f"{money(written, currency)} for a million written."
+        f"{money(written, currency)} for a million written, which come on top of the machine time below."
     )
 
 

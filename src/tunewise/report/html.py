@@ -13,7 +13,7 @@ from typing import Any
 from markupsafe import Markup
 
 from tunewise.decide.criteria import SMALLEST_GAIN
-from tunewise.decide.verdict import RULES
+from tunewise.decide.verdict import RULES, TITLES
 from tunewise.records import Recommendation, Score, Verdict
 from tunewise.report import charts
 from tunewise.report.data_findings import list_data_findings
@@ -47,45 +47,37 @@ from tunewise.report.wording import (
     visible,
 )
 
-_MAX_REASONS = 3
 _BAR_NAME_LIMIT = 22
 """What fits beside the numbers on a phone."""
 _EXAMPLES_UNFOLDED = 24
 
-_ADVICE: dict[Recommendation, tuple[str, str, str]] = {
-    # (label, tone of the page, what it means for somebody who has never fine-tuned anything)
+_ADVICE: dict[Recommendation, tuple[str, str]] = {
+    # (tone of the page, what it means for somebody who has never fine-tuned anything)
     "fine-tune": (
-        "Fine-tune",
         "train",
         "Train the model on your examples and use the result. It was tested on examples it had never seen.",
     ),
     "fine-tune-and-rag": (
-        "Fine-tune, and use your documents",
         "train",
         "Documents bring the facts, training brings the form. Together they did better than either alone.",
     ),
     "keep-prompting": (
-        "Keep prompting",
         "prompt",
         "Stay with a prompt: it is quicker to change, and training has not earned its place here.",
     ),
     "use-rag": (
-        "Use your documents",
         "documents",
         "Look up the right passages for each question and put them into the prompt. No training needed.",
     ),
     "collect-more-data": (
-        "Collect more data first",
         "data",
         "What there is does not carry a decision yet. The reasons below say what to bring.",
     ),
     "fix-the-data": (
-        "Fix the examples first",
         "data",
         "Something in the examples themselves stands in the way. No prompt and no training gets around that.",
     ),
     "inconclusive": (
-        "Cannot tell yet",
         "unsure",
         "The measurements single out no winner. Until they do, stay with the simplest approach that works.",
     ),
@@ -112,10 +104,10 @@ def render_report(
 
     `inputs` gives the input text of each example id. Keys that the manifest lacks leave their rows out.
     """
-    contest = find_contest(verdict)
-    label, tone, meaning = _ADVICE[verdict.recommendation]
+    contest = find_contest(verdict, manifest)
+    tone, meaning = _ADVICE[verdict.recommendation]
     sheet = AnswerSheet.collect(verdict, scores, inputs)
-    reasons = [open_reason(reason, verdict, sheet) for reason in verdict.reasons]
+    reasons = [open_reason(reason, verdict, contest, sheet) for reason in verdict.reasons]
     losses = list_losses(manifest)
     best_step = look_up(manifest, "training", "best_step")
     best_step = float(best_step) if is_number(best_step) else None
@@ -124,7 +116,7 @@ def render_report(
     return load_template("report.html.jinja").render(
         verdict=verdict,
         headline=shorten(verdict.headline, SENTENCE_LIMIT),
-        label=label,
+        label=TITLES[verdict.recommendation],
         tone=tone,
         meaning=meaning,
         next_step=_next_step(verdict),
@@ -133,17 +125,16 @@ def render_report(
         metric=metric_title(verdict.primary_metric),
         chart=Markup(_bar_chart(verdict)) if verdict.approaches else None,
         kinds=_kinds(verdict),
-        reasons=reasons[:_MAX_REASONS],
-        more_reasons=reasons[_MAX_REASONS:],
+        reasons=reasons,
         rows=build_rows(verdict, scores),
         tuned_name=None if contest.tuned is None else contest.tuned.name,
         smallest_gain=f"{100 * SMALLEST_GAIN:g}",
-        pairs=compare_with_each(verdict, scores, contest),
+        pairs=compare_with_each(verdict, scores, contest, manifest),
         secondary=[metric_title(name) for name in metrics],
         apart=tell_apart(verdict, scores),
-        found=follow_passages(verdict, sheet, manifest),
+        found=follow_passages(contest, sheet, manifest),
         examples_unfolded=_EXAMPLES_UNFOLDED,
-        examples=compare_examples(verdict, sheet),
+        examples=compare_examples(contest, sheet),
         power=find_power(verdict, scores, contest, manifest),
         not_measured=list_not_measured(verdict.reasons),
         prompting=read_prompt_search(look_up(manifest, "prompting")),
@@ -184,7 +175,8 @@ def _key_numbers(verdict: Verdict, contest: Contest, manifest: Mapping[str, Any]
         )
         numbers.append(KeyNumber(rival.capitalize(), percent(untrained.score), spread))
     if gain is not None:
-        sure = f"95% interval {points(gain.low)} to {points(gain.high)}"
+        # The estimate is over the best rival; a floor may have come nearer than that.
+        sure = f"95% interval {points(gain.low)} to {points(gain.high)}, the low end over every rival"
         none = "" if gain.low > 0 else ", so perhaps no gain at all"
         numbers.append(KeyNumber("Gain from training", points(gain.estimate), sure + none, "points"))
     if tuned is None:

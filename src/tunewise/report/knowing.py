@@ -12,11 +12,11 @@ from typing import Any
 
 from tunewise.approaches.names import WITH_DOCUMENTS
 from tunewise.evaluate.metrics.scoring import FORM, KNOWING
-from tunewise.evaluate.runner import value_of
+from tunewise.evaluate.runner import group_by_approach, value_of
 from tunewise.records import Score, Verdict
 from tunewise.report.examples import AnswerSheet, is_full
 from tunewise.report.facts import look_up
-from tunewise.report.rivals import describe, find_contest
+from tunewise.report.rivals import Contest, describe
 from tunewise.report.tables import NAME_LIMIT
 from tunewise.report.wording import NOTHING, is_number, percent, shorten
 
@@ -65,9 +65,7 @@ class Found:
 
 def tell_apart(verdict: Verdict, scores: Sequence[Score]) -> tuple[KnowingAndForm, ...]:
     """Knowing and form of every approach; empty where neither is defined for any answer."""
-    by_approach: dict[str, list[Score]] = {}
-    for score in scores:
-        by_approach.setdefault(score.approach, []).append(score)
+    by_approach = group_by_approach(scores)
     rows = tuple(
         KnowingAndForm(
             shorten(result.name, NAME_LIMIT),
@@ -94,7 +92,7 @@ def _share(value: float) -> Share:
     return Share(percent(value), round(100 * min(1.0, max(0.0, value)), 1))
 
 
-def follow_passages(verdict: Verdict, sheet: AnswerSheet, manifest: Mapping[str, Any]) -> Found | None:
+def follow_passages(contest: Contest, sheet: AnswerSheet, manifest: Mapping[str, Any]) -> Found | None:
     """How often the right passage was found, against how often the answer then was right.
 
     None where no documents were searched.
@@ -103,18 +101,18 @@ def follow_passages(verdict: Verdict, sheet: AnswerSheet, manifest: Mapping[str,
         percent(share) if is_number(share := look_up(manifest, "findings", "retrieval", key)) else None
         for key in ("hit_rate", "random_hit_rate", "shortened_share")
     )
-    rows, names = _found_rows(verdict, sheet, look_up(manifest, "passages_hold"))
+    rows, names = _found_rows(contest, sheet, look_up(manifest, "passages_hold"))
     if not rows and hit_rate is None:
         return None
     names = [shorten(name, NAME_LIMIT) for name in names]
     return Found(tuple(names), rows, hit_rate, random_hit_rate, shortened)
 
 
-def _found_rows(verdict: Verdict, sheet: AnswerSheet, held: Any) -> tuple[tuple[FoundRow, ...], list[str]]:
+def _found_rows(contest: Contest, sheet: AnswerSheet, held: Any) -> tuple[tuple[FoundRow, ...], list[str]]:
     names = [name for name in sheet.names if name in WITH_DOCUMENTS]
     if not names or not isinstance(held, Mapping):
         return (), []
-    untrained = find_contest(verdict).untrained
+    untrained = contest.untrained
     if untrained is not None and untrained.name not in names:
         names.append(untrained.name)
     kinds: dict[str, list[str]] = {"all of it": [], "part of it": [], "nothing of it": []}

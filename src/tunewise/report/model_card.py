@@ -1,4 +1,4 @@
-"""The model card: the README.md that travels with an adapter.
+"""The model card: the README.md that travels with a trained model.
 
 It is meant to be passed on, so it holds hashes, counts and scores, and no row, file name or command of the
 user's.
@@ -12,9 +12,11 @@ from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
-from tunewise.records import ModelRecord, Verdict
+from tunewise.approaches.names import FINE_TUNED_RAG, FROM_SCRATCH
+from tunewise.approaches.rag import add_passages
+from tunewise.records import Message, ModelRecord, Verdict
 from tunewise.report.facts import look_up
-from tunewise.report.rivals import find_contest
+from tunewise.report.rivals import name_of_model
 from tunewise.report.tables import metric_title
 from tunewise.report.wording import (
     count,
@@ -27,24 +29,31 @@ from tunewise.report.wording import (
     shorten,
     visible,
 )
+from tunewise.retrieval.passages import Passage
 
 _LIMIT = 300
 # What Markdown or HTML would read as more than text.
 _MARKUP = re.compile(r"([\\`*_\[\]<>|#&~])")
 
 
-def render_model_card(record: ModelRecord, verdict: Verdict, manifest: Mapping[str, Any]) -> str:
-    """The card as Markdown with the metadata that model hubs read. Keys the manifest lacks are left out."""
+def render_model_card(
+    record: ModelRecord, verdict: Verdict, manifest: Mapping[str, Any], *, is_whole: bool = False
+) -> str:
+    """The card as Markdown with the metadata that model hubs read. Keys the manifest lacks are left out.
+
+    `is_whole` is for a model that comes with all its weights, rather than as an adapter for its base.
+    """
     base = _base_name(record, manifest)
+    name = name_of_model(manifest, record.id)
     parts = [
-        _front_matter(base),
+        _front_matter(base, is_from_scratch=name == FROM_SCRATCH, is_whole=is_whole),
         f"# {_text(record.id)}",
-        f"{_text(verdict.headline)}\n\nState: **{_text(record.state)}**"
+        f"{_text(_headline(record, verdict, name))}\n\nState: **{_text(record.state)}**"
         + (f" ({_text(record.state_reason.rstrip('.'))})." if record.state_reason else "."),
         _trained_on(base, manifest),
-        _scores(verdict),
-        _limits(verdict, manifest),
-        _usage(record, base),
+        _scores(record, verdict, name),
+        _limits(record, verdict, manifest),
+        _usage(record, base, name, is_whole=is_whole),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -61,12 +70,19 @@ def _base_name(record: ModelRecord, manifest: Mapping[str, Any]) -> str:
     return PurePath(name.replace("\\", "/")).name if is_folder else name
 
 
-def _front_matter(base: str) -> str:
+def _headline(record: ModelRecord, verdict: Verdict, name: str | None) -> str:
+    """That of the verdict if it is about this model."""
+    if record.id == verdict.model:
+        return verdict.headline
+    return f"One of several models of a run, asked there as {name}. Its verdict is not about this one."
+
+
+def _front_matter(base: str, *, is_from_scratch: bool, is_whole: bool) -> str:
     """YAML; every string is written as JSON, which YAML reads and no value can break out of."""
-    tags = ["tunewise", "lora", "peft", "text-generation"]
+    tags = ["tunewise", *([] if is_whole else ["lora", "peft"]), "text-generation"]
     lines = [
-        f"base_model: {json.dumps(base)}",
-        "library_name: peft",
+        *([] if is_from_scratch else [f"base_model: {json.dumps(base)}"]),
+        f"library_name: {'transformers' if is_whole else 'peft'}",
         "pipeline_tag: text-generation",
         "tags:",
     ]
@@ -113,11 +129,10 @@ def _parity(manifest: Mapping[str, Any]) -> str | None:
     return f"yes, log-probabilities within {plain(difference)} nats in {precision}"
 
 
-def _scores(verdict: Verdict) -> str:
+def _scores(record: ModelRecord, verdict: Verdict, name: str | None) -> str:
     if not verdict.approaches:
         return ""
     metric = metric_title(verdict.primary_metric)
-    tuned = find_contest(verdict).tuned
     lines = [
         "## Scores",
         "",
@@ -127,7 +142,7 @@ def _scores(verdict: Verdict) -> str:
         "|---|---:|---:|---:|",
     ]
     for result in verdict.approaches:
-        strong = "**" if result is tuned else ""
+        strong = "**" if result.name == name else ""
         cells = (
             f"{strong}{_text(result.name)}{strong}",
             f"{strong}{percent(result.score)}{strong}",
@@ -135,14 +150,14 @@ def _scores(verdict: Verdict) -> str:
             count(result.failed),
         )
         lines.append(f"| {' | '.join(cells)} |")
-    if verdict.gain is not None:
+    if verdict.gain is not None and record.id == verdict.model:
         gain = verdict.gain
         spread = f"{points(gain.low)} to {points(gain.high)}"
         lines += ["", f"Gain from training: {points(gain.estimate)} points (95% interval {spread})."]
     return "\n".join(lines)
 
 
-def _limits(verdict: Verdict, manifest: Mapping[str, Any]) -> str:
+def _limits(record: ModelRecord, verdict: Verdict, manifest: Mapping[str, Any]) -> str:
     lines = [
         "- The scores hold for examples like those it was tested on. They say nothing about other tasks, "
         "which the base model may do better.",
@@ -155,19 +170,31 @@ def _limits(verdict: Verdict, manifest: Mapping[str, Any]) -> str:
         lines.append(f"- A test set of this size sees differences of about {seen} points and more.")
     if look_up(manifest, "parity", "passed") is False:
         lines.append("- It was not put into use: it is not served as it was trained.")
+    elif record.id != verdict.model:
+        lines.append("- It was not put into use: the verdict is about another model of its run.")
     elif not verdict.deployed:
         lines.append("- It was not put into use: the measurements did not show that it beats every rival.")
     return "\n".join(["## Limits", "", *lines])
 
 
-def _usage(record: ModelRecord, base: str) -> str:
+def _usage(record: ModelRecord, base: str, name: str | None, *, is_whole: bool) -> str:
     note = ""
-    if record.base == "embedded":
+    if record.base == "embedded" and not is_whole:
         note = (
             "\nThe embedded base is the folder under `~/.tunewise/cache` (or `$TUNEWISE_HOME/cache`) "
             "whose name begins like this: give its path as `base`.\n"
         )
-    return _USAGE.format(model=json.dumps(visible(record.id)), base=json.dumps(base), note=note).rstrip()
+    asked = "Ask it the way its examples asked, without a system message: that is how it was tested."
+    if name == FINE_TUNED_RAG:
+        asked += f"\n\n{_WITH_PASSAGES}\n\n```text\n{_laid_out_question()}\n```\n"
+    loading = _WHOLE if is_whole else _ADAPTER
+    return _USAGE.format(
+        model=json.dumps(visible(record.id)),
+        libraries="transformers" if is_whole else "transformers and PEFT",
+        loading=loading.format(base=json.dumps(base)),
+        note=note,
+        asked=asked,
+    )
 
 
 _USAGE = """## How to use it
@@ -186,15 +213,10 @@ answer = client.chat.completions.create(
 print(answer.choices[0].message.content)
 ```
 
-With transformers and PEFT alone, from this folder:
+With {libraries} alone, from this folder:
 
 ```python
-from peft import PeftModel
-from transformers import AutoModelForCausalLM, AutoTokenizer
-
-base = {base}
-tokenizer = AutoTokenizer.from_pretrained(base)
-model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), ".")
+{loading}
 messages = [{{"role": "user", "content": "..."}}]
 prompt = tokenizer.apply_chat_template(
     messages,
@@ -207,8 +229,25 @@ output = model.generate(**prompt, max_new_tokens=256, do_sample=False)
 print(tokenizer.decode(output[0, prompt["input_ids"].shape[1]:], skip_special_tokens=True))
 ```
 {note}
-Ask it the way its examples asked, without a system message: that is how it was tested.
-"""
+{asked}"""
+_ADAPTER = """from peft import PeftModel
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+base = {base}
+tokenizer = AutoTokenizer.from_pretrained(base)
+model = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base), ".")"""
+_WHOLE = """from transformers import AutoModelForCausalLM, AutoTokenizer
+
+tokenizer = AutoTokenizer.from_pretrained(".")
+model = AutoModelForCausalLM.from_pretrained(".")"""
+_WITH_PASSAGES = """It was trained to find answers in passages of documents, which whoever asks has to search
+and put before the question, the best one last:"""
+
+
+def _laid_out_question() -> str:
+    passages = [Passage(text, "") for text in ("the best passage", "the second-best passage")]
+    (message,) = add_passages((Message("user", "..."),), passages)
+    return message.content
 
 
 def _text(words: str) -> str:

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tunewise.data.split import detectable_difference, examples_to_detect
+from tunewise.data.split import detectable_difference
 from tunewise.decide.compare import compare_pair
-from tunewise.decide.criteria import CLEAR_GAIN, SMALLEST_GAIN
-from tunewise.evaluate.runner import ScoredRun
+from tunewise.decide.criteria import CLEAR_GAIN, SMALLEST_GAIN, more_test_examples
+from tunewise.evaluate.runner import ScoredRun, group_by_approach
 from tunewise.records import Score, Verdict
 from tunewise.report.facts import look_up
+from tunewise.report.pairs import seed_of
 from tunewise.report.rivals import Contest
 from tunewise.report.wording import is_number
 
@@ -45,22 +46,23 @@ def find_power(
     """By how often the tuned model and the best rival disagreed; without those two, as the split planned."""
     groups = len({score.group for score in scores})
     pair = [side.name for side in (contest.tuned, contest.untrained) if side is not None]
-    runs = {name: ScoredRun(tuple(s for s in scores if s.approach == name), 0.0) for name in pair}
+    by_approach = group_by_approach(scores)
+    runs = {name: ScoredRun(tuple(by_approach.get(name, ())), 0.0) for name in pair}
     compared = None
     if len(pair) == 2 and _are_paired(runs):
-        compared = compare_pair(pair[0], pair[1], runs, verdict.primary_metric, seed=0)
+        compared = compare_pair(pair[0], pair[1], runs, verdict.primary_metric, seed_of(manifest))
     if compared is None:
         planned = look_up(manifest, "split", "detectable_difference")
         difference = 100 * planned if is_number(planned) else None
         return Power(verdict.test_examples, groups, difference, True, (), ())
     gain, _ = compared
     shows = detectable_difference(verdict.test_examples, gain.discordance, gain.design_effect)
-    wants = []
-    for difference in (CLEAR_GAIN, SMALLEST_GAIN):
-        needed = round(gain.design_effect * examples_to_detect(difference, gain.discordance))
-        wants.append(Want(round(100 * difference), max(needed - verdict.test_examples, 0)))
+    wants = tuple(
+        Want(round(100 * difference), more_test_examples(difference, gain, verdict.test_examples))
+        for difference in (CLEAR_GAIN, SMALLEST_GAIN)
+    )
     points = None if shows is None else 100 * shows
-    return Power(verdict.test_examples, groups, points, False, tuple(pair), tuple(wants))
+    return Power(verdict.test_examples, groups, points, False, tuple(pair), wants)
 
 
 def _are_paired(runs: Mapping[str, ScoredRun]) -> bool:

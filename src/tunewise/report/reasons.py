@@ -12,8 +12,8 @@ from tunewise.evaluate.runner import value_of
 from tunewise.records import Reason, Verdict
 from tunewise.report.examples import AnswerSheet, Case, is_full
 from tunewise.report.facts import Fact
-from tunewise.report.rivals import describe, find_contest
-from tunewise.report.wording import gain, is_number, money, percent, plain, points, shorten, title
+from tunewise.report.rivals import Contest
+from tunewise.report.wording import gain, interval, is_number, money, percent, plain, points, shorten, title
 
 NOT_MEASURED = "not_measured"
 """The evidence that is a list of words, and has a place of its own on the page."""
@@ -85,12 +85,12 @@ _SEEN_IN: Mapping[str, tuple[_Sight, ...]] = {
 """By the code of the reason; others are seen in no single example."""
 
 
-def open_reason(reason: Reason, verdict: Verdict, sheet: AnswerSheet) -> OpenReason:
+def open_reason(reason: Reason, verdict: Verdict, contest: Contest, sheet: AnswerSheet) -> OpenReason:
     """The reason, its numbers written out, and where it can be seen."""
     evidence = {key: value for key, value in reason.evidence.items() if key != NOT_MEASURED}
     rows = _Writer(verdict).rows(evidence)
     facts = tuple(Fact(shorten(name, 80), shorten(value, _EVIDENCE_LIMIT)) for name, value in rows)
-    sides = _name_sides(verdict)
+    sides = _name_sides(verdict, contest)
     found = (_look(sight, sides, sheet) for sight in _SEEN_IN.get(reason.code, ()))
     sightings = tuple(sighting for sighting in found if sighting is not None)
     return OpenReason(shorten(reason.text, SENTENCE_LIMIT), facts, sightings)
@@ -107,15 +107,12 @@ def list_not_measured(reasons: Sequence[Reason]) -> tuple[str, ...]:
     )
 
 
-def _name_sides(verdict: Verdict) -> Mapping[str, str]:
+def _name_sides(verdict: Verdict, contest: Contest) -> Mapping[str, str]:
     """Who stands where in this verdict, by approach name."""
-    contest = find_contest(verdict)
-    closed = [result for result in verdict.approaches if describe(result.name)[0] == "prompt"]
-    best_closed = max(closed, key=lambda result: result.score, default=None)
-    if contest.untrained is not None and describe(contest.untrained.name)[0] == "prompt":
-        best_closed = contest.untrained  # Chosen on validation, as the verdict has it.
     present = {result.name for result in verdict.approaches}
-    mentioned = {"tuned": contest.tuned, "untrained": contest.untrained, "closed-book": best_closed}
+    mentioned = {
+        "tuned": contest.tuned, "untrained": contest.untrained, "closed-book": contest.closed_book,
+    }  # fmt: skip
     named = {side: result.name for side, result in mentioned.items() if result is not None}
     return named | {name: name for name in (RAG, *TRAINED) if name in present}
 
@@ -160,6 +157,7 @@ _TITLES = {
 _SHARES = {
     "score", "low", "best_possible", "hit_rate", "random_hit_rate", "saved_share", "most_common_answer",
     "share_of_answers_that_fit_another_prompt", "share_of_an_answer_in_its_prompt",
+    "share_of_the_facts_that_training_learned",
 }  # fmt: skip
 _DIFFERENCES = {"visible_gain", "gain_of_similar_examples_over_guessing"}
 _AMOUNTS = {"cost_per_1000_calls", "cost_per_1000_calls_of_rival", "hourly_price", "upkeep_per_month"}
@@ -191,7 +189,8 @@ class _Writer:
 
     def _write(self, key: str, value: Any) -> str:
         if _is_interval(value):
-            return gain(*value)
+            estimate, low, high = value
+            return f"{percent(estimate)} ({interval(low, high)})" if key in _SHARES else gain(*value)
         if not is_number(value):
             return plain(value)
         if key in _AMOUNTS:

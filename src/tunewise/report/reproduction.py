@@ -49,10 +49,8 @@ def _write_command(command: Any) -> str:
 
 
 def _seed(manifest: Mapping[str, Any]) -> str | None:
-    """Wherever the manifest keeps it."""
-    places = (("seed",), ("spec", "seed"), ("split", "seed"))
-    found = next((value for place in places if (value := look_up(manifest, *place)) is not None), None)
-    return None if found is None else shorten(str(found), 40)
+    seed = look_up(manifest, "spec", "seed")
+    return None if seed is None else shorten(str(seed), 40)
 
 
 def _hashes(manifest: Mapping[str, Any]) -> Iterator[Fact]:

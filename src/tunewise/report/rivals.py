@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from tunewise.approaches.names import FINE_TUNED, FINE_TUNED_RAG, FROM_SCRATCH, RAG, TRAINED, is_remote
 from tunewise.records import ApproachResult, Verdict
@@ -38,17 +39,17 @@ def describe(name: str) -> tuple[Kind, str]:
         return _DESCRIPTIONS[name]
     if is_remote(name):
         return "prompt", "another model, asked over the network"
-    if name.startswith(FINE_TUNED):
-        return "trained", "the model after training on your examples"
     return "prompt", ""
 
 
 @dataclass(frozen=True, slots=True)
 class Contest:
-    """The two approaches that the verdict is about. Either may be missing."""
+    """The approaches that the verdict is about. Any may be missing."""
 
     tuned: ApproachResult | None
     untrained: ApproachResult | None
+    closed_book: ApproachResult | None
+    """The best untrained one that was given no documents."""
 
     @property
     def untrained_title(self) -> str:
@@ -58,15 +59,23 @@ class Contest:
         return "best without training"
 
 
-def find_contest(verdict: Verdict) -> Contest:
-    """The tuned model the verdict is about, and the best rival that needed no training.
+def find_contest(verdict: Verdict, manifest: Mapping[str, Any]) -> Contest:
+    """The tuned model that the verdict is about, and the best rival that needed no training.
 
-    With two tuned models, a recommendation names the one it means; otherwise the plain one stands.
+    Which approach `verdict.model` stands for, and which was best without documents, the manifest says; where
+    it does not, the plain tuned model stands for the first.
     """
     by_name = {result.name: result for result in verdict.approaches}
-    wanted = list(TRAINED)
-    if verdict.recommendation == "fine-tune-and-rag":
-        wanted.reverse()
-    wanted += [name for name in by_name if describe(name)[0] == "trained"]
+    named = name_of_model(manifest, verdict.model)
+    wanted = [name for name in (named, *TRAINED) if name is not None]
     tuned = next((by_name[name] for name in wanted if name in by_name), None)
-    return Contest(tuned, by_name.get(verdict.best_without_training or ""))
+    findings = manifest.get("findings")
+    closed_book = findings.get("best_closed_book") if isinstance(findings, Mapping) else None
+    return Contest(tuned, by_name.get(verdict.best_without_training or ""), by_name.get(closed_book or ""))
+
+
+def name_of_model(manifest: Mapping[str, Any], model: str | None) -> str | None:
+    """The approach that the model of this id is asked by, where the manifest says."""
+    models = manifest.get("models")
+    ids = models if isinstance(models, Mapping) else {}
+    return next((str(name) for name, model_id in ids.items() if model and model_id == model), None)

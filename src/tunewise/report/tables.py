@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from tunewise.evaluate.metrics.label_sets import SET_METRICS, score_set
 from tunewise.evaluate.metrics.scoring import FORM, KNOWING
+from tunewise.evaluate.runner import group_by_approach
 from tunewise.records import AnswerStatus, ApproachResult, Score, Verdict
 from tunewise.report.rivals import KIND_NAMES, Contest, describe
 from tunewise.report.wording import (
@@ -57,7 +58,7 @@ class Measure:
 
 
 @dataclass(frozen=True, slots=True)
-class Saving:
+class SavingLine:
     """One line on what a call to the tuned model saves: a number and what it is."""
 
     value: str
@@ -76,9 +77,7 @@ def list_secondary_metrics(scores: Sequence[Score], primary: str) -> tuple[str, 
 def build_rows(verdict: Verdict, scores: Sequence[Score]) -> tuple[Row, ...]:
     """The table of approaches, in the verdict's order."""
     metrics = list_secondary_metrics(scores, verdict.primary_metric)
-    by_approach: dict[str, list[Score]] = {}
-    for score in scores:
-        by_approach.setdefault(score.approach, []).append(score)
+    by_approach = group_by_approach(scores)
     return tuple(
         _row(result, verdict, by_approach.get(result.name, []), metrics) for result in verdict.approaches
     )
@@ -112,9 +111,10 @@ def _row(result: ApproachResult, verdict: Verdict, scores: Sequence[Score], metr
 
 
 def _measure(scores: Sequence[Score], metric: str) -> Measure:
-    if metric in SET_METRICS and scores:
-        return Measure(percent(score_set(scores)), undefined=0)
-    values = [score.metrics.get(metric) for score in scores if score.status == "answered"]
+    answered = [score for score in scores if score.status == "answered"]
+    if metric in SET_METRICS and answered:
+        return Measure(percent(score_set(answered)), undefined=0)
+    values = [score.metrics.get(metric) for score in answered]
     defined = [value for value in values if value is not None and is_number(value)]
     return Measure(_mean(defined), len(values) - len(defined))
 
@@ -127,29 +127,29 @@ def _mean(values: Sequence[float]) -> str:
     return percent(mean) if all(0 <= value <= 1 for value in values) else f"{mean:.4g}"
 
 
-def list_savings(verdict: Verdict, contest: Contest) -> tuple[Saving, ...]:
+def list_savings(verdict: Verdict, contest: Contest) -> tuple[SavingLine, ...]:
     """Break-even, and the tokens and money that a call to the tuned model saves against the best rival."""
     if contest.tuned is None or contest.untrained is None:
         return ()
     rival = f"than with the {contest.untrained_title}"
     shorter = _tokens(contest.untrained) - _tokens(contest.tuned)
-    fewer = Saving(tokens(abs(shorter)), f"{'fewer' if shorter >= 0 else 'more'} tokens per call {rival}")
+    fewer = SavingLine(tokens(abs(shorter)), f"{'fewer' if shorter >= 0 else 'more'} tokens per call {rival}")
     dearer, cheaper = contest.untrained.cost_per_1000_calls, contest.tuned.cost_per_1000_calls
     if dearer is None or cheaper is None:
-        return (Saving("Not known", f"what a call costs, and so whether it costs less {rival}"), fewer)
+        return (SavingLine("Not known", f"what a call costs, and so whether it costs less {rival}"), fewer)
     cost = dearer - cheaper
     if verdict.break_even_calls is None:
-        pays_back = Saving(
+        pays_back = SavingLine(
             "Not on cost", "a call to the tuned model is not cheaper, so quality must be the reason"
         )
     else:
-        pays_back = Saving(
+        pays_back = SavingLine(
             count(verdict.break_even_calls, "call"), "until the savings have paid for the training"
         )
     return (
         pays_back,
         fewer,
-        Saving(
+        SavingLine(
             money(abs(cost), verdict.currency), f"{'less' if cost >= 0 else 'more'} per 1,000 calls {rival}"
         ),
     )

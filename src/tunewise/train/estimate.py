@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -15,7 +16,7 @@ from tunewise.models.base import BaseModel
 from tunewise.progress import Progress, describe_seconds
 from tunewise.records import Example
 from tunewise.settings import Settings
-from tunewise.train.probe import Pace, Probe, peak_memory
+from tunewise.train.probe import Pace, Probe, peak_memory, probing_seconds
 from tunewise.train.rows import encode_rows, training_template
 from tunewise.train.spec import ResolvedSpec, TrainSpec
 from tunewise.train.tuning import Tuning, open_tuning
@@ -98,35 +99,52 @@ class TrainingPace:
     """Seconds of one example in one pass."""
     validations: float
     """Seconds of all of them together."""
+    start: float
+    """Seconds before the first step: the base is loaded, and its pace tried."""
 
     def seconds(self, example_passes: int) -> float:
         """Of so many."""
-        return self.per_example * example_passes + self.validations
+        return self.start + self.per_example * example_passes + self.validations
 
     def examples_within(self, seconds: float) -> int:
-        """That fit; 0 where there is not even time for the validations."""
-        return max(int((seconds - self.validations) / self.per_example), 0)
+        """That fit; 0 where there is not even time for what they take together."""
+        return max(int((seconds - self.seconds(0)) / self.per_example), 0)
 
 
 def measure_training(
     base: BaseModel,
-    sample: Sequence[Example],
+    train: Sequence[Example],
     validation: Sequence[Example],
+    tokens_tried: int,
     spec: TrainSpec,
     instruction: str | None,
     settings: Settings,
 ) -> TrainingPace:
-    """Try one pass over a `sample` of the training examples, as `fine_tune` computes it."""
-    resolved = spec.model_copy(update={"epochs": 1, "unusable_rows": "drop"}).resolve(len(sample))
+    """Try rows of so many tokens, as `fine_tune` computes them, and count what all of them hold."""
+    started = time.perf_counter()
+    resolved = spec.model_copy(update={"epochs": 1, "unusable_rows": "drop"}).resolve(len(train))
     loaded, tuning = open_tuning(base, resolved, settings)
     template = training_template(loaded.tokenizer)
-    rows = encode_rows(template, sample, resolved, Path(), instruction).rows
+    rows = encode_rows(template, train, resolved, Path(), instruction).rows
     asked = encode_rows(template, validation, resolved.model_copy(update={"instruction_share": 0.0}), Path())
-    work = plan_workload(rows, asked.rows, resolved, (), resolved.micro_batch_tokens)
-    pace = Probe(tuning, resolved).measure_pace(work)
+
+    loading = time.perf_counter() - started
+
+    def plan(rows: Sequence[TokenizedExample], asked: Sequence[TokenizedExample]) -> Workload:
+        return plan_workload(rows, asked, resolved, (), resolved.micro_batch_tokens)
+
+    some = plan(_first_rows(rows, tokens_tried), _first_rows(asked.rows, tokens_tried))
+    pace = Probe(tuning, resolved).measure_pace(some)
+    work = plan(rows, asked.rows)
     trained = sum(map(sum_tokens, work.steps)) * pace.per_trained_token + len(work.steps) * pace.per_update
     validated = sum_tokens(work.validation) * pace.per_validated_token * resolved.validations
-    return TrainingPace(trained / len(rows), validated)
+    return TrainingPace(trained / len(rows), validated, loading + probing_seconds(work, pace))
+
+
+def _first_rows(rows: Sequence[TokenizedExample], num_tokens: int) -> Sequence[TokenizedExample]:
+    """The first rows that together have at least so many tokens."""
+    ends = accumulate(len(row.ids) for row in rows)
+    return rows[: sum(end < num_tokens for end in ends) + 1]
 
 
 class EstimateWatch:

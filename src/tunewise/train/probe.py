@@ -22,7 +22,7 @@ from tunewise.train.memory import compute_within_memory
 from tunewise.train.objectives import accumulate_gradients, mean_loss
 from tunewise.train.spec import ResolvedSpec
 from tunewise.train.tuning import Tuning
-from tunewise.train.workload import MicroBatch, Workload
+from tunewise.train.workload import MicroBatch, Workload, sum_tokens
 
 PROBED_SHARE = 0.03
 """Of the tokens to be trained on, so much is tried for its time, beside what is tried for its memory."""
@@ -57,11 +57,10 @@ class Probe:
         device = torch.device(self._tuning.model.device)
         weights = self._tuning.weights.values()
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            by_size = sorted(work.micro_batches, key=lambda batch: batch.num_tokens)
+            first, *tried = _choose_tried(work)
             # What happens once happens here. It also leaves gradients, beside which the others are computed
             # as they are in a step.
-            self._time(by_size[0], accumulate_gradients)
-            tried = [*_typical(by_size), *_largest(by_size)]
+            self._time(first, accumulate_gradients)
             trained = [self._time(batch, accumulate_gradients) for batch in tried]
             for weight in weights:
                 weight.grad = None
@@ -103,6 +102,12 @@ class Probe:
         return seconds * sum(map(torch.numel, weights)) / copy.numel()
 
 
+def probing_seconds(work: Workload, pace: Pace) -> float:
+    """That trying `work` takes at this pace."""
+    trained, validated = sum_tokens(_choose_tried(work)), sum_tokens(_largest(work.validation))
+    return trained * pace.per_trained_token + validated * pace.per_validated_token
+
+
 def peak_memory(device: torch.device) -> int:
     """The most bytes that this process ever had: on the GPU that it computes on, or else in all."""
     if device.type == "cuda":
@@ -110,6 +115,12 @@ def peak_memory(device: torch.device) -> int:
     unit = 1 if sys.platform == "darwin" else 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     return peak + torch.mps.driver_allocated_memory() if device.type == "mps" else peak
+
+
+def _choose_tried(work: Workload) -> list[MicroBatch]:
+    """The smallest, some typical ones and the largest."""
+    by_size = sorted(work.micro_batches, key=lambda batch: batch.num_tokens)
+    return [by_size[0], *_typical(by_size), *_largest(by_size)]
 
 
 def _largest(micro_batches: Sequence[MicroBatch]) -> list[MicroBatch]:

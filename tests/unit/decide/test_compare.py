@@ -66,9 +66,10 @@ def test_measurements_are_findings_and_what_the_answers_show() -> None:
     assert m.gains["few-shot"]["majority"].estimate == pytest.approx(0.25)
 
 
-def test_what_may_be_recommended_is_compared_with_everything_but_controls() -> None:
+def test_what_may_be_recommended_is_compared_with_everything_but_controls_the_rest_with_floors() -> None:
     m = compare(RUNS, FINDINGS)
-    assert m.gains.keys() == {"fine-tuned", "few-shot"}
+    assert m.gains.keys() == {"fine-tuned", "few-shot", "zero-shot"}
+    assert m.gains["zero-shot"].keys() == {"majority"}
     assert m.gains["fine-tuned"].keys() == {"majority", "zero-shot", "few-shot"}
 
 

@@ -24,7 +24,7 @@ from tunewise.records import Estimate, Recommendation
 
 RISING, FLAT = CurveForecast(0.03, 0.06, 0.09), CurveForecast(0.0, 0.01, 0.02)
 CONTRADICTORY, AGREED = Disagreement(0.19, 20), Disagreement(0.18, 20)
-FOUND = Retrieval(0.9, 0.3)
+FOUND, UNTOLD = Retrieval(0.9, 0.3), Retrieval(None, None)
 
 
 @dataclass(frozen=True)
@@ -142,15 +142,16 @@ CASES = [
             facts(near_miss=None),
             facts(near_miss=0.16, learning_curve=CurveForecast(0.0, 0.02, 0.04)),
             facts(retrieval=FOUND),
+            facts(retrieval=UNTOLD),
             measured(fact_or_skill=None),
         ),
     ),
     Case("facts-need-documents", "collect-more-data", facts(near_miss=0.16, learning_curve=FLAT),
          (facts(near_miss=None, learning_curve=RISING),)),
     Case("documents-lack-answers", "collect-more-data", facts(retrieval=Retrieval(0.39, 0.30)),
-         (facts(retrieval=Retrieval(0.41, 0.30)), facts())),
+         (facts(retrieval=Retrieval(0.41, 0.30)), facts(retrieval=UNTOLD), facts())),
     Case("retrieval-misses", "inconclusive", facts(retrieval=Retrieval(0.49, 0.30)),
-         (facts(retrieval=Retrieval(0.50, 0.30)), facts())),
+         (facts(retrieval=Retrieval(0.50, 0.30)), facts(retrieval=UNTOLD), facts())),
     Case(
         "beats-every-rival", "fine-tune",
         measured(tuned=0.76, prompt=0.70),
@@ -175,10 +176,14 @@ CASES = [
             with_cost(cheaper(), "fine-tuned", 0.057),
             with_cost(cheaper(more={"remote:small": 0.70}), "remote:small", 0.05),
             with_failed_calls(cheaper(), "fine-tuned", 5),
+            # Better than every prompt, but no cheaper; and than guessing, but not by what matters.
+            with_cost(cheaper(tuned=0.80, floor=0.773), "fine-tuned", 0.057),
             # Half of what the prompt is better than guessing is less than three points.
             replace(measured(tuned=0.71, prompt=0.705, floor=0.675, half=0.022), calls_per_month=1e6),
         ),
     ),
+    Case("same-quality-cheaper", "fine-tune", cheaper(tuned=0.80, floor=0.773),
+         (replace(cheaper(tuned=0.80, floor=0.773), calls_per_month=None),)),
     Case("not-parity", "keep-prompting", with_arm(measured(), parity=BROKEN),
          (measured(), with_arm(measured(), parity=replace(BROKEN, passed=True)))),
     Case("not-parity", "keep-prompting", with_arm(measured(tuned=0.60, prompt=0.70), parity=BROKEN),
@@ -279,7 +284,8 @@ CASES = [
          (measured(tuned=0.701, prompt=0.70),)),
     Case("not-compared", "inconclusive", measured(tuned=None), (measured(),)),
     Case("not-compared", "inconclusive", without(measured(), "few-shot", "zero-shot"), (measured(),)),
-    Case("cannot-tell", "inconclusive", measured(tuned=0.71, prompt=0.70), (measured(tuned=None),)),
+    Case("cannot-tell", "inconclusive", measured(tuned=0.71, prompt=0.70),
+         (measured(tuned=None), measured())),
 ]  # fmt: skip
 
 
@@ -309,6 +315,16 @@ def test_no_two_rules_share_a_code() -> None:
 def test_of_several_guards_the_first_is_named() -> None:
     m = with_arm(with_failed_calls(measured(), "fine-tuned", 9), parity=BROKEN)
     assert decide(m).reasons[0].code == "not-parity"
+
+
+def test_whoever_could_still_be_as_good_is_named_where_nothing_can_be_told() -> None:
+    m = measured(tuned=0.76, prompt=0.40, more={"remote:large": 0.74})
+    verdict = decide(m)
+    assert verdict.reasons[0].code == "cannot-tell"
+    assert "+2.0 points over remote:large" in verdict.reasons[0].text
+    assert "its lead over remote:large could be chance" in verdict.headline
+    # What it gained over the best prompt is beyond doubt, and said apart.
+    assert "measured-gain" in [reason.code for reason in verdict.reasons]
 
 
 def test_a_model_tuned_with_documents_that_wins_but_fails_a_guard_is_not_passed_over_in_silence() -> None:

@@ -53,7 +53,7 @@ def test_a_tuned_model_that_beats_every_rival_is_deployed_and_says_both_scores()
 
 def test_the_gain_is_the_weakest_of_all_comparisons() -> None:
     m = measured()
-    weak = PairedGain(0.70, 0.40, 0.80, 0.01, 0.02, 0.3, 1.0)
+    weak = PairedGain(0.70, 0.40, 0.80, 0.01, 0.3, 1.0)
     gains = {**m.gains, "fine-tuned": {**m.gains["fine-tuned"], "zero-shot": weak}}
     overall = decide(replace(m, gains=gains)).gain
     assert overall is not None
@@ -288,7 +288,7 @@ def test_failed_calls_stop_a_win_on_either_side() -> None:
 
 def judged(wins: int, losses: int, contradicted: int = 0, examples: int = 233) -> Measurements:
     share = (wins - losses) / examples
-    found = PairedGain(share, share - 0.05, share + 0.05, 0.01, 0.02, 0.3, 1.0)
+    found = PairedGain(share, share - 0.05, share + 0.05, 0.01, 0.3, 1.0)
     ties = examples - wins - losses
     said = Judgement("embedded", "fine-tuned", "few-shot", wins, ties, losses, 100, contradicted, 0, found)
     return replace(measured(), judgements=(said,))

@@ -11,6 +11,7 @@ from tunewise.records import Score, Verdict
 from tunewise.report.examples import AnswerSheet
 from tunewise.report.html import render_report
 from tunewise.report.knowing import follow_passages, tell_apart
+from tunewise.report.rivals import find_contest
 
 
 def test_a_failed_call_knows_nothing_and_an_undefined_value_is_left_out() -> None:
@@ -45,7 +46,7 @@ def test_right_answers_are_counted_by_how_much_of_them_was_found() -> None:
     verdict, scores = with_documents()
     sheet = AnswerSheet.collect(verdict, scores, None)
     manifest = {"passages_hold": {"a": 1.0, "b": 1.0, "c": 0.5}}
-    found = follow_passages(verdict, sheet, manifest)
+    found = follow_passages(find_contest(verdict, manifest), sheet, manifest)
     assert found is not None
     assert found.approaches == ("rag", "few-shot")
     assert [(row.held, row.examples, [share.value for share in row.right]) for row in found.rows] == [
@@ -66,4 +67,5 @@ def test_the_page_says_how_often_the_search_found_the_answer() -> None:
 
 def test_without_documents_nothing_is_said_of_passages() -> None:
     verdict, scores = with_documents()
-    assert follow_passages(verdict, AnswerSheet.collect(verdict, scores, None), MANIFEST) is None
+    sheet = AnswerSheet.collect(verdict, scores, None)
+    assert follow_passages(find_contest(verdict, MANIFEST), sheet, MANIFEST) is None

@@ -40,6 +40,7 @@ VERDICT = Verdict(
     break_even_calls=171,
 )
 MANIFEST = {
+    "models": {"fine-tuned": RECORD.id, "fine-tuned-rag": "ft:with-documents", "from-scratch": "ft:scratch"},
     "data": {"path": "/home/ada/secret-prices.jsonl", "sha256": "d" * 64, "examples": 1136},
     "split": {"train": 767, "validation": 136, "test": 233, "detectable_difference": 0.083},
     "base": {"id": "smollm2-135m-instruct", "sha256": "b" * 64},
@@ -114,6 +115,35 @@ def test_the_code_is_python_and_names_the_model() -> None:
         node for node in ast.walk(ast.parse(api)) if isinstance(node, ast.keyword) and node.arg == "model"
     ]
     assert [ast.literal_eval(call.value) for call in calls] == [RECORD.id]
+
+
+@pytest.mark.parametrize("name", ["fine-tuned-rag", "from-scratch"])
+def test_a_model_that_the_verdict_is_not_about_takes_no_credit_for_it(name: str) -> None:
+    record = replace(RECORD, id=MANIFEST["models"][name], state="rejected", state_reason="")
+    rows = (*VERDICT.approaches, ApproachResult(name, 0.31, 0.2, 0.4, 233, 0, 31.3, 16.8, 0.033))
+    card = render_model_card(record, replace(VERDICT, approaches=rows), MANIFEST)
+    assert VERDICT.headline not in card
+    assert "Gain from training" not in card
+    assert f"| **{name}** | **31.0%** |" in card
+    assert "| fine-tuned | 92.0% |" in card
+    assert "the verdict is about another model of its run" in card
+
+
+def test_who_asks_a_model_of_passages_is_told_how_they_were_laid_out() -> None:
+    record = replace(RECORD, id="ft:with-documents")
+    card = render_model_card(record, replace(VERDICT, model=record.id), MANIFEST)
+    assert "[1] the second-best passage\n\n[2] the best passage\n\nInput: ..." in card
+    assert "passages of documents" not in render_model_card(RECORD, VERDICT, MANIFEST)
+
+
+def test_a_model_with_all_its_weights_is_loaded_without_an_adapter() -> None:
+    card = render_model_card(RECORD, VERDICT, MANIFEST, is_whole=True)
+    assert "peft" not in card.lower()
+    assert "library_name: transformers" in front_matter(card)
+    _, plain = code_blocks(card)
+    ast.parse(plain)
+    scratch = replace(RECORD, id="ft:scratch")
+    assert "base_model" not in render_model_card(scratch, VERDICT, MANIFEST, is_whole=True)
 
 
 def test_a_rejected_model_says_so() -> None:

@@ -23,7 +23,7 @@ def disagreeing(number: int) -> list[Score]:
 
 
 def test_it_follows_from_how_often_the_two_disagreed() -> None:
-    power = find_power(WIN, disagreeing(70), find_contest(WIN), MANIFEST)
+    power = find_power(WIN, disagreeing(70), find_contest(WIN, MANIFEST), MANIFEST)
     assert not power.is_planned
     assert (power.examples, power.groups, power.compared) == (233, 233, ("fine-tuned", "few-shot"))
     difference = detectable_difference(233, 70 / 233)
@@ -35,13 +35,13 @@ def test_it_follows_from_how_often_the_two_disagreed() -> None:
 
 
 def test_a_test_that_is_large_enough_asks_for_nothing_more() -> None:
-    power = find_power(WIN, disagreeing(5), find_contest(WIN), MANIFEST)
+    power = find_power(WIN, disagreeing(5), find_contest(WIN, MANIFEST), MANIFEST)
     assert power.wants[0].more == 0
     assert "To tell 10 points these are enough" in Page(render_report(WIN, disagreeing(5), MANIFEST)).text
 
 
 def test_without_a_tuned_model_it_is_what_the_split_planned() -> None:
-    power = find_power(UNTUNED, [score("few-shot", "a", 1.0)], find_contest(UNTUNED), MANIFEST)
+    power = find_power(UNTUNED, [score("few-shot", "a", 1.0)], find_contest(UNTUNED, MANIFEST), MANIFEST)
     assert (power.is_planned, power.points, power.wants) == (True, pytest.approx(8.3), ())
 
 
@@ -49,4 +49,4 @@ def test_too_few_examples_show_nothing() -> None:
     scores = [score(name, "a", 1.0) for name in ("few-shot", "fine-tuned")]
     text = Page(render_report(WIN, scores, {})).text
     assert "What this test could and could not see" in text
-    assert find_power(UNTUNED, [], find_contest(UNTUNED), {}).points is None
+    assert find_power(UNTUNED, [], find_contest(UNTUNED, MANIFEST), {}).points is None

@@ -13,13 +13,16 @@ from tunewise.records import Reason, Score, Verdict
 from tunewise.report.examples import AnswerSheet
 from tunewise.report.html import render_report
 from tunewise.report.reasons import OpenReason, list_not_measured, open_reason
+from tunewise.report.rivals import find_contest
 
 
 def opened(
     code: str, evidence: dict[str, Any] | None = None, verdict: Verdict = WIN, scores: list[Score] = SCORES
 ) -> OpenReason:
     sheet = AnswerSheet.collect(verdict, scores, INPUTS)
-    return open_reason(Reason(code, "It is so.", evidence or {}), verdict, sheet)
+    reason = Reason(code, "It is so.", evidence or {})
+    manifest = {"findings": {"best_closed_book": "few-shot"}}
+    return open_reason(reason, verdict, find_contest(verdict, manifest), sheet)
 
 
 def test_numbers_are_written_as_what_they_are() -> None:
@@ -28,6 +31,7 @@ def test_numbers_are_written_as_what_they_are() -> None:
         "against": {"few-shot": [0.436, 0.289, 0.595]},
         "few-shot": 0.33, "best_possible": 0.9, "visible_gain": 0.17,
         "hourly_price": 0.1, "test_examples": 39,
+        "share_of_the_facts_that_training_learned": [0.2, 0.12, 0.3],
     }  # fmt: skip
     assert {fact.name: fact.value for fact in opened("any", evidence).evidence} == {
         "Gain (lower end over all rivals)": "+43.6 points (+28.9 to +59.5)",
@@ -38,6 +42,7 @@ def test_numbers_are_written_as_what_they_are() -> None:
         "Visible gain": "+17.0 points",
         "Hourly price": "£0.10",
         "Test examples": "39",
+        "Share of the facts that training learned": "20.0% (12.0–30.0%)",
     }
 
 

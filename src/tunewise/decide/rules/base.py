@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewise.decide.measurements import Measurements
-from tunewise.decide.wording import gain_over
+from tunewise.decide.wording import describe_gain
 from tunewise.evaluate.stats import PairedGain
 from tunewise.records import Recommendation
 
@@ -60,7 +60,7 @@ MEASURED_GAIN = "measured-gain"
 def gain_clause(m: Measurements, name: str | None) -> str:
     """What `name` gains over the best untrained rival, in words; empty where that was not measured."""
     gain = None if name is None else m.gain_over(name, m.best_untrained)
-    return "" if gain is None or m.best_untrained is None else gain_over(m.best_untrained, gain)
+    return "" if gain is None or m.best_untrained is None else describe_gain(m.best_untrained, gain)
 
 
 def gain_evidence(m: Measurements, name: str) -> dict[str, Any]:

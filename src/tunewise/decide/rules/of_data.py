@@ -147,8 +147,8 @@ def rare_answers_too_few(m: Measurements) -> Ruling | None:
     "no-relation-found",
     "fix-the-data",
     when=f"{_NOTHING_BEATS}, and equal prompts have different answers so often that nobody could score more "
-    f"than {whole_percent(LOW_CEILING)}, or the most similar examples foretell a label no better than the "
-    "most common label does",
+    f"than {whole_percent(LOW_CEILING)}, or the most similar examples foretell a label better than the most "
+    f"common label does by less than {whole_points(SMALLEST_GAIN)}",
     advice="Read some twenty rows: could you give the answer from the prompt alone? Add what the prompts "
     "lack, or correct the answers.",
 )
@@ -161,7 +161,7 @@ def no_relation_found(m: Measurements) -> Ruling | None:
     what = (
         f"equal prompts have such different answers that nobody could score above {whole_percent(m.ceiling)}"
         if contradicts
-        else "examples with similar prompts have no more similar answers than any two"
+        else "examples with similar prompts have hardly more similar answers than any two"
     )
     return Ruling(
         f"Nothing in the prompts seems to decide the answers: {what}.",

@@ -18,7 +18,7 @@ from tunewise.decide.criteria import (
 from tunewise.decide.guards import is_sound
 from tunewise.decide.measurements import Measurements
 from tunewise.decide.rules.base import MEASURED_GAIN, Ruling, gain_clause, gain_evidence, interval, rule
-from tunewise.decide.wording import gain_over, whole_percent, whole_points
+from tunewise.decide.wording import describe_gain, whole_percent, whole_points
 
 
 @rule(
@@ -107,7 +107,9 @@ def facts_need_documents(m: Measurements) -> Ruling | None:
 def documents_lack_answers(m: Measurements) -> Ruling | None:
     """Facts, and documents about something else."""
     found = m.retrieval
-    if not are_facts(m) or found is None or found.lift >= MIN_LIFT:
+    if not are_facts(m) or found is None or found.hit_rate is None or found.random_hit_rate is None:
+        return None
+    if found.hit_rate - found.random_hit_rate >= MIN_LIFT:
         return None
     return Ruling(
         f"The answers are facts, and your documents do not hold them: passages found for a question hold its "
@@ -128,7 +130,7 @@ def documents_lack_answers(m: Measurements) -> Ruling | None:
 def retrieval_misses(m: Measurements) -> Ruling | None:
     """Facts that stand in the documents and are not found there."""
     found = m.retrieval
-    if not are_facts(m) or found is None or found.hit_rate >= MIN_HIT_RATE:
+    if not are_facts(m) or found is None or found.hit_rate is None or found.hit_rate >= MIN_HIT_RATE:
         return None
     share = whole_percent(found.hit_rate)
     return Ruling(
@@ -154,7 +156,7 @@ def retrieval_helps(m: Measurements) -> Ruling | None:
     training = "; training adds nothing proven to that" if m.main_arm is not None else ""
     gain = m.gains[RAG][shown]
     return Ruling(
-        f"Your documents help: {gain_over(shown, gain)}{training}.",
+        f"Your documents help: {describe_gain(shown, gain)}{training}.",
         {"against": {name: interval(m.gains[RAG][name]) for name in (*m.floors, *prompts)}},
         f"{training}",
         covers=frozenset() if training else frozenset({MEASURED_GAIN}),

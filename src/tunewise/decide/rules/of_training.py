@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from tunewise.approaches.names import FINE_TUNED
-from tunewise.data.split import examples_to_detect
 from tunewise.decide.criteria import (
     CLEAR_GAIN,
     LOW_CEILING,
@@ -12,14 +11,16 @@ from tunewise.decide.criteria import (
     SMALLEST_GAIN,
     beats_floors,
     documents_win,
-    equals,
+    more_test_examples,
+    rivals_to_undercut,
     same_quality_cheaper,
+    unbeaten,
     wins,
 )
 from tunewise.decide.guards import GUARDS, NOT_PARITY, Guard, is_sound
 from tunewise.decide.measurements import Measurements, TrainedArm
 from tunewise.decide.rules.base import MEASURED_GAIN, Rule, Ruling, gain_clause, gain_evidence, rule
-from tunewise.decide.wording import name_in_words, whole_percent, whole_points
+from tunewise.decide.wording import describe_gain, name_in_words, whole_percent, whole_points
 from tunewise.records import Recommendation
 
 
@@ -42,10 +43,10 @@ def beats_every_rival(m: Measurements) -> Ruling | None:
 @rule(
     "same-quality-cheaper",
     "fine-tune",
-    when="the tuned model beats guessing and passes all guards; against every untrained approach that it "
-    f"does not beat it is surely not worse by {whole_points(SMALLEST_GAIN)}, its calls cost "
-    f"{whole_percent(MIN_SAVED_SHARE)} less or better, and at the number of calls that you declared it has "
-    f"paid for itself within {MAX_PAYBACK_MONTHS} months",
+    when="the tuned model beats guessing and passes all guards; beside the best untrained approach, and "
+    f"each other that it does not beat, it is surely not worse by {whole_points(SMALLEST_GAIN)}, its calls "
+    f"cost {whole_percent(MIN_SAVED_SHARE)} less or better, and at the number of calls that you declared it "
+    f"has paid for itself within {MAX_PAYBACK_MONTHS} months",
     advice="Use the tuned model if your calls are as many as you said.",
 )
 def equally_good_and_cheaper(m: Measurements) -> Ruling | None:
@@ -53,7 +54,8 @@ def equally_good_and_cheaper(m: Measurements) -> Ruling | None:
     arm = m.arm(FINE_TUNED)
     if arm is None or not same_quality_cheaper(m, arm) or not is_sound(m, arm):
         return None
-    savings = {name: saving for name in equals(m, arm) if (saving := m.saving(arm, name)) is not None}
+    rivals = rivals_to_undercut(m, arm)
+    savings = {name: saving for name in rivals if (saving := m.saving(arm, name)) is not None}
     name, saving = min(savings.items(), key=lambda named: named[1].per_call)
     calls = m.calls_per_month or 0.0
     share = whole_percent(saving.share)
@@ -193,25 +195,26 @@ def not_compared(m: Measurements) -> Ruling | None:
     advice="Bring as many more test examples as it says, and run again.",
 )
 def cannot_tell(m: Measurements) -> Ruling | None:
-    """What is left: a gain that may be chance. Says how large a test set would tell.
-
-    That size is for gains worth seeing, never for the gain that was observed, which would only repeat the
-    p-value in other words (Hoenig & Heisey 2001).
-    """
-    gain, arm = m.gain_over_rival, m.main_arm
-    if gain is None or arm is None:
+    """What is left: a gain that may be chance. Says over whom, and how large a test set would tell."""
+    arm = m.main_arm
+    if arm is None or m.gain_over_rival is None:
+        return None
+    rival = unbeaten(m, arm)
+    gain = m.gain_over(arm.name, rival)
+    if rival is None or gain is None:
         return None
     asks, more = [], {}
     for size in (CLEAR_GAIN, SMALLEST_GAIN):
-        needed = round(gain.design_effect * examples_to_detect(size, gain.discordance))
-        more[f"more_for_{100 * size:.0f}_points"] = max(needed - m.test_examples, 0)
-        if needed > m.test_examples:
-            more_needed = f"about {needed - m.test_examples} more test examples"
-            asks.append(f"{more_needed} would show a gain of {100 * size:.0f} points")
+        number = more_test_examples(size, gain, m.test_examples)
+        more[f"more_for_{100 * size:.0f}_points"] = number
+        if number:
+            asks.append(f"about {number} more test examples would show a gain of {100 * size:.0f} points")
     advice = f": {', '.join(asks)}" if asks else ""
+    is_best = rival == m.best_untrained
+    over = "" if is_best else f" its lead over {name_in_words(m, rival)}"
     return Ruling(
-        f"The gain, {gain_clause(m, arm.name)}, could be chance or too small to matter{advice}.",
-        gain_evidence(m, arm.name) | more,
-        f", which could be chance{advice}",
-        covers=frozenset({MEASURED_GAIN}),
+        f"The gain, {describe_gain(rival, gain)}, could be chance or too small to matter{advice}.",
+        gain_evidence(m, arm.name) | {"not_surely_better_than": rival} | more,
+        f", which could be chance{advice}" if is_best else f", but{over} could be chance{advice}",
+        covers=frozenset({MEASURED_GAIN}) if is_best else frozenset(),
     )

@@ -23,7 +23,7 @@ def gain_over_all(gains: Mapping[str, PairedGain], best: str) -> Gain:
         estimate=gains[best].estimate,
         low=min(gain.low for gain in gains.values()),
         high=gains[best].high,
-        p_value=min(1.0, 2 * max(gain.p_one_sided for gain in gains.values())),
+        p_value=max(gain.p_two_sided for gain in gains.values()),
     )
 
 

@@ -33,10 +33,14 @@ class PairedGain:
     low: float
     high: float
     p_one_sided: float
-    p_two_sided: float
     discordance: float
     """The share of examples on which the two differ."""
     design_effect: float
+
+    @property
+    def p_two_sided(self) -> float:
+        """Twice the one-sided p, so that a claim over several rivals takes the largest of either kind."""
+        return min(1.0, 2 * self.p_one_sided)
 
     @property
     def is_sure(self) -> bool:
@@ -92,7 +96,6 @@ def paired_gain(
         low=interval.low,
         high=interval.high,
         p_one_sided=chance.one_sided,
-        p_two_sided=chance.two_sided,
         discordance=float(np.mean(differences != 0)),
         design_effect=design_effect(differences, names),
     )

@@ -13,7 +13,7 @@ from tunewise.evaluate.stats import (
 
 
 def gain(low, estimate, high, p=0.001):
-    return PairedGain(estimate, low, high, p, 2 * p, discordance=0.3, design_effect=1.0)
+    return PairedGain(estimate, low, high, p, discordance=0.3, design_effect=1.0)
 
 
 def test_the_weakest_comparison_decides_whether_all_are_beaten():
