@@ -38,7 +38,8 @@ def gather_findings(found: Evidence, settings: Settings, progress: Progress) -> 
     floors = tuple(floor.name for floor in all_floors() if floor.name in runs)
     return Findings(
         primary_metric=metric,
-        unique_examples=len(dataset.examples),
+        unique_examples=len(split.train) + len(split.validation) + len(split.test),
+        test_is_given="test" in spec.given_sides,
         floors=floors,
         best_untrained=choice.best,
         best_closed_book=choice.best_without(WITH_DOCUMENTS),

@@ -107,9 +107,9 @@ class Stages:
 
     def plan_training(self) -> None:
         """How much of it fits into what the tests left of the time, where time is limited."""
-        plan = self.found.plan
-        planned_for = plan.seconds_left
-        if planned_for is None or not plan.paces:
+        before = self.found.plan
+        planned_for = before.seconds_left
+        if planned_for is None or not before.paces:
             return
 
         def fit() -> dict[str, Any]:
@@ -121,10 +121,10 @@ class Stages:
                 if stage != PLANNING and not stage.endswith(remote)
             )
             since = sum(spent)
-            return plan.fit_training_into(planned_for - since).to_json()
+            return before.fit_training_into(planned_for - since).to_json()
 
         self.found.plan = TimePlan.from_json(self._folder.stage("plan-training", fit).value)
-        self._progress.say(self.found.plan.describe_training())
+        self._progress.say(self.found.plan.describe_training(before))
 
     def train_and_test(self, registry: Registry) -> None:
         """Each model that is asked for: trained, registered, certified, tested and asked again."""

@@ -141,17 +141,20 @@ class TimePlan:
         """The same with as much training as `seconds` have room for, now that the rivals are tested."""
         asked_again = STEADINESS not in self.dropped
         steadiness = sum(pace.steadiness_seconds for pace in self.paces.values()) if asked_again else 0.0
-        again = fit_into(seconds, {STEADINESS: steadiness}, self.paces, droppable=())
-        return replace(again, dropped=self.dropped, rivals=self.rivals)
+        again = fit_into(seconds, {STEADINESS: steadiness}, self.paces, droppable=(STEADINESS,))
+        dropped = tuple(dict.fromkeys((*self.dropped, *again.dropped)))
+        return replace(again, dropped=dropped, rivals=self.rivals)
 
     def describe(self, minutes: float) -> str:
         """What goes, in one line."""
         what = "; ".join(self.say_what_is_left_out()) or "nothing has to be left out"
         return f"within {minutes:g} minutes: {what} ({self._describe_time()})"
 
-    def describe_training(self) -> str:
-        """What becomes of the training, in one line."""
-        what = "; ".join(self._say_what_is_shortened()) or "there is time for all of the training"
+    def describe_training(self, before: TimePlan) -> str:
+        """What becomes of the training, in one line, and what goes that the plan before had time for."""
+        gone = [f"{name} is left out" for name in self.dropped if name not in before.dropped]
+        training = self._say_what_is_shortened() or ["there is time for all of the training"]
+        what = "; ".join([*gone, *training])
         assert self.seconds_left is not None
         return f"{describe_seconds(max(self.seconds_left, 0))} are left: {what} ({self._describe_time()})"
 
@@ -307,7 +310,7 @@ def _times(number: int) -> str:
 
 
 def _usual_answer(split: Split, engine: Engine) -> int:
-    """Tokens that the answers of the validation examples have, rounded up."""
+    """Mean number of tokens of the first validation answers, rounded up."""
     answers = [example.answer for example in split.validation[:REHEARSED]]
     tokens = (engine.count_answer_tokens(engine.base_id, answer) for answer in answers)
     return max(math.ceil(sum(tokens) / max(len(answers), 1)), 1)

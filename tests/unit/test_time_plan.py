@@ -83,12 +83,15 @@ def test_a_prompt_that_no_other_stands_in_for_stays() -> None:
     assert fit_into(0, {"zero-shot": 50.0, "few-shot": 50.0}, {}).dropped == ("zero-shot",)
 
 
-def test_training_leaves_time_to_ask_the_model_again() -> None:
-    asked_again = replace(pace(), steadiness_seconds=40.0)
-    plan, without = TimePlan(paces={"fine-tuned": asked_again}), TimePlan(paces={"fine-tuned": pace()})
-    assert plan.fit_training_into(200).arms == without.fit_training_into(160).arms
-    hurried = replace(plan, dropped=(STEADINESS,))
-    assert hurried.fit_training_into(160).arms == without.fit_training_into(160).arms
+def test_the_model_is_asked_again_only_where_that_cuts_no_training() -> None:
+    plan = TimePlan(paces={"fine-tuned": replace(pace(), steadiness_seconds=40.0)})
+    whole = pace().time(4, 400).seconds
+    roomy = plan.fit_training_into(whole + 40)
+    assert (roomy.dropped, roomy.arms) == ((), {})
+    tight = plan.fit_training_into(whole + 39)
+    assert (tight.dropped, tight.arms) == ((STEADINESS,), {})
+    assert "steadiness is left out; there is time for all of" in tight.describe_training(plan)
+    assert "steadiness" not in tight.describe_training(replace(plan, dropped=(STEADINESS,)))
 
 
 def test_what_cannot_fit_is_said_to_take_longer() -> None:
@@ -102,15 +105,15 @@ def test_training_gets_the_time_that_the_tests_left_over() -> None:
     assert plan.arms["fine-tuned"].epochs == 2
     roomy = plan.fit_training_into(450)
     assert (roomy.dropped, roomy.arms) == (("zero-shot", "few-shot"), {})
-    assert "there is time for all of the training" in roomy.describe_training()
+    assert "there is time for all of the training" in roomy.describe_training(plan)
     assert roomy.say_what_is_left_out() == ["zero-shot is left out", "few-shot is left out"]
     tight = plan.fit_training_into(100)
     assert (tight.arms["fine-tuned"].epochs, tight.arms["fine-tuned"].examples) == (1, 200)
-    assert "goes once, not 4 times, over 200 of 400 training examples" in tight.describe_training()
+    assert "goes once, not 4 times, over 200 of 400 training examples" in tight.describe_training(plan)
     assert "goes 2 times, not 4 times, over all 400 training examples" in plan.describe(10)
     once = fit_into(60, {}, {"fine-tuned": pace(epochs=1)})
     assert "fine-tuned goes once over 50 of 400 training examples" in once.describe(1)
-    assert "it will take longer" in plan.fit_training_into(-5).describe_training()
+    assert "it will take longer" in plan.fit_training_into(-5).describe_training(plan)
 
 
 def test_a_short_training_draws_from_as_many_groups_as_may_be(tmp_path: Path) -> None:

@@ -48,10 +48,11 @@ _Z_POWER_80_PERCENT = NormalDist().inv_cdf(0.80)
 def examples_to_detect(difference: float, discordance: float, design_effect: float = 1.0) -> int:
     """How many paired examples show `difference` with 80% power at the two-sided 5% level.
 
-    Both are shares in 0..1; `discordance` is the share of examples on which the two systems disagree, and is
-    taken to be at least `difference`, as it always is. Connor 1987, Biometrics 43:207: with psi the
-    discordance and d the difference, n = (z_a sqrt(psi) + z_b sqrt(psi - d^2))^2 / d^2, times the design
-    effect of examples that come in groups.
+    Both are shares in 0..1; `discordance` is the share of examples on which the two systems disagree, or the
+    mean square of their differences where an answer may be partly right. It is taken to be at least
+    `difference`, as it always is of right and wrong answers; of others that asks for more examples than
+    needed. Connor 1987, Biometrics 43:207: with psi the discordance and d the difference, n =
+    (z_a sqrt(psi) + z_b sqrt(psi - d^2))^2 / d^2, times the design effect of examples that come in groups.
     """
     if not 0 < difference <= 1:
         raise ValueError(f"a difference of {difference} cannot be detected: it must be in (0, 1]")
@@ -71,7 +72,7 @@ def detectable_difference(n: float, discordance: float, design_effect: float = 1
         return None
     root = math.sqrt(n + b**2 - a**2)
     difference = math.sqrt(discordance) * (a * math.sqrt(n) + b * root) / (n + b**2)
-    if difference <= discordance:
+    if 0 < difference <= discordance:
         return difference
     # The discordance cannot be the smaller one, so both are equal: solve n d = (a + b sqrt(1 - d))^2.
     rest = (math.sqrt(n) * root - a * b) / (n + b**2)

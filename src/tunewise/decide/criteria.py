@@ -6,6 +6,7 @@ project's own choice.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from tunewise.approaches.names import FINE_TUNED, RAG, WITH_DOCUMENTS
@@ -106,6 +107,8 @@ def documents_win(m: Measurements) -> bool:
 def documents_know_more(m: Measurements) -> bool:
     """Whether with documents far more is known than any prompt, or training, knows without."""
     without = (*m.prompts, *([FINE_TUNED] if m.arm(FINE_TUNED) is not None else []))
+    if not shows_training(m) or failing(m, (RAG, *without)):
+        return False
     gains = [_told(m.knowing_gains.get(RAG, {}).get(name)) for name in without]
     return bool(gains) and all(
         gain is not None and gain.is_sure and gain.estimate >= CLEAR_GAIN for gain in gains
@@ -137,6 +140,12 @@ def more_test_examples(size: float, gain: PairedGain, test_examples: int) -> int
     return max(needed - test_examples, 0)
 
 
+def shows_training(m: Measurements) -> bool:
+    """Whether what the tuned model answered is what training taught it; True where none was tested."""
+    arm = m.arm(FINE_TUNED)
+    return arm is None or (arm.is_served_as_trained and failing(m, [arm.name]) is None)
+
+
 def too_few(m: Measurements) -> bool:
     """Whether there is too little to compare on."""
     return (
@@ -149,7 +158,7 @@ def too_few(m: Measurements) -> bool:
 def are_facts(m: Measurements) -> bool:
     """Whether answers have to be looked up: no prompt holds them, and training did not learn them."""
     seen = m.fact_or_skill
-    if seen is None or seen.gap_closed is None or not _stand_nowhere(seen):
+    if seen is None or seen.gap_closed is None or not _stand_nowhere(seen) or not shows_training(m):
         return False
     curve_is_flat = m.learning_curve is not None and m.learning_curve.median < FLAT_CURVE
     is_guessing = seen.near_miss is not None and seen.near_miss <= MAX_NEAR_MISS_OF_GUESSING
@@ -225,15 +234,15 @@ def rivals_to_undercut(m: Measurements, arm: TrainedArm) -> list[str]:
 
 
 def unbeaten(m: Measurements, arm: TrainedArm) -> str | None:
-    """What keeps this model from winning: the best untrained rival, or else whoever comes nearest to it."""
-    gains = {
-        name: gain
-        for name in m.rivals_of(arm.name)
-        if (gain := m.gain_over(arm.name, name)) is not None and not wins_over(gain)
-    }
-    if m.best_untrained in gains:
+    """What keeps this model from winning: the best untrained rival, or else whoever did best beside it.
+
+    One that it could not be compared with comes last. None if it wins.
+    """
+    gains = {name: m.gain_over(arm.name, name) for name in m.rivals_of(arm.name)}
+    names = [name for name, gain in gains.items() if not wins_over(gain)]
+    if m.best_untrained in names:
         return m.best_untrained
-    return min(gains, key=lambda name: gains[name].low, default=None)
+    return min(names, key=lambda name: gain.low if (gain := gains[name]) else math.inf, default=None)
 
 
 def same_quality_cheaper(m: Measurements, arm: TrainedArm | None) -> bool:

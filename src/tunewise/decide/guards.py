@@ -55,7 +55,7 @@ class Guard:
 def served_otherwise(m: Measurements, arm: TrainedArm) -> Flaw | None:  # noqa: ARG001 - a guard's shape
     """The model was tested as it is served, and that is not as it was trained."""
     parity = arm.parity
-    if parity is None or parity.passed:
+    if parity is None or arm.is_served_as_trained:
         return None
     sentence = f"{describe_other_model(parity)}, so its score says nothing: train it again."
     return Flaw(sentence, "the served model is not the trained one", {"parity": asdict(parity)})
@@ -75,9 +75,9 @@ def describe_other_model(parity: ParityCertificate) -> str:
     return f"The served model is not the trained one ({seen})"
 
 
-def rival_calls_fail(m: Measurements, arm: TrainedArm) -> Flaw | None:  # noqa: ARG001 - a guard's shape
+def rival_calls_fail(m: Measurements, arm: TrainedArm) -> Flaw | None:
     """A win over a rival whose calls failed says nothing about what that rival answers."""
-    rival = failing(m, m.untrained)
+    rival = failing(m, m.rivals_of(arm.name))
     if rival is None:
         return None
     share, name = whole_percent(failed_share(rival)), name_in_words(m, rival.name)

@@ -110,6 +110,11 @@ class TrainedArm:
     """Whether the model that was tested is the one that was trained."""
     forgetting: Forgetting | None = None
 
+    @property
+    def is_served_as_trained(self) -> bool:
+        """As far as that was looked at; a model that is not has scores that say nothing of its training."""
+        return self.parity is None or self.parity.passed
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
@@ -133,6 +138,8 @@ class Findings:
     currency: str
     hourly_price: float
     hourly_price_is_assumed: bool
+    test_is_given: bool = False
+    """Whether the test examples are a file of their own, which more examples elsewhere do not enlarge."""
     token_prices: dict[str, TokenPrice] = field(default_factory=dict)
     """What endpoints charge, by remote approach; those that are missing are not known."""
     arms: tuple[TrainedArm, ...] = ()

@@ -8,12 +8,14 @@ from dataclasses import asdict, dataclass
 
 from tunewise.approaches.names import is_remote
 from tunewise.data.split import detectable_difference
+from tunewise.decide.costs import Saving
 from tunewise.decide.criteria import (
     MIN_SAVED_SHARE,
     SMALLEST_GAIN,
     beats_floors,
     forgets,
     not_inferior,
+    rivals_to_undercut,
     wins_over,
 )
 from tunewise.decide.guards import FORGETS, NOT_PARITY, describe_forgetting, is_sound, served_otherwise
@@ -78,8 +80,9 @@ def form_only_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     rival = min(lost, key=lambda name: lost[name].estimate)
     text = (
         "What training gained seems to be mostly form: read leniently, it does not surely beat "
-        f"{name_in_words(m, rival)} any more ({describe_gain(rival, lost[rival])}). Reading answers so, or "
-        "enforcing their form (structured output), may do."
+        f"{name_in_words(m, rival)} by {whole_points(SMALLEST_GAIN)} any more "
+        f"({describe_gain(rival, lost[rival])}). Reading answers so, or enforcing their form (structured "
+        "output), may do."
     )
     evidence = {name: interval(gain) for name, gain in m.lenient_gains[arm.name].items()}
     return Reason("form-only", text, {"gains_when_read_leniently": evidence})
@@ -140,9 +143,10 @@ def volume_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     if arm is None or m.best_untrained is None or m.calls_per_month is not None:
         return None
     saving = m.saving(arm, m.best_untrained)
-    if saving is None or saving.share < MIN_SAVED_SHARE:
+    if saving is None or not is_sound(m, arm) or not beats_floors(m, arm.name):
         return None
-    if not is_sound(m, arm) or not beats_floors(m, arm.name) or not not_inferior(m, arm, m.best_untrained):
+    rivals = rivals_to_undercut(m, arm)
+    if not all(not_inferior(m, arm, name) and _saves_much(m.saving(arm, name)) for name in rivals):
         return None
     text = (
         f"A call to the tuned model costs {whole_percent(saving.share)} less and the answers are as good: it "
@@ -150,6 +154,10 @@ def volume_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     )
     evidence = {"saved_share": saving.share, "break_even_calls": saving.break_even_calls}
     return Reason("cheaper-at-volume", text, evidence)
+
+
+def _saves_much(saving: Saving | None) -> bool:
+    return saving is not None and saving.share >= MIN_SAVED_SHARE
 
 
 def unsteady_prompt_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:  # noqa: ARG001
@@ -267,8 +275,8 @@ OBSERVATIONS_ON_NO_WIN: tuple[Observation, ...] = (
     Observation(MEASURED_GAIN, "both were measured, and the reason before does not say it", gain_reason),
     Observation(
         "cheaper-at-volume",
-        "the tuned model beats guessing and is surely not worse than the best prompt by what matters, its "
-        f"calls cost "
+        "the tuned model beats guessing, is surely not worse by what matters than the best untrained "
+        "approach and each other that it does not beat, its calls cost "
         f"{whole_percent(MIN_SAVED_SHARE)} "
         "less or better, and no number of calls was declared",
         volume_reason,

@@ -52,6 +52,12 @@ def test_the_power_calculation_gives_the_published_sizes():
     assert detectable_difference(1000, 0.30) == pytest.approx(0.05, abs=0.005)
 
 
+def test_two_that_never_disagreed_may_still_differ_on_new_examples():
+    """As if all of the difference were in disagreements."""
+    assert detectable_difference(100, 0.0) == pytest.approx(detectable_difference(100, 0.001))
+    assert examples_to_detect(detectable_difference(100, 0.0), 0.0) == pytest.approx(100, abs=1)
+
+
 def test_examples_that_come_in_groups_have_to_be_as_many_more():
     assert examples_to_detect(0.10, 0.30, design_effect=2.5) == 585
     assert detectable_difference(585, 0.30, design_effect=2.5) == detectable_difference(234, 0.30)

@@ -205,7 +205,7 @@ def test_a_gain_that_a_lenient_reader_does_not_see_is_said_to_be_form() -> None:
     # One rival read leniently is enough, whichever prompt was best when read strictly.
     weakest = {"few-shot": gain(0.40), "zero-shot": gain(0.02)}
     reason = decide(measured(lenient_gains={"fine-tuned": weakest})).reasons[1]
-    assert "does not surely beat zero-shot any more (+2.0 points over zero-shot" in reason.text
+    assert "does not surely beat zero-shot by 3 points any more (+2.0 points over zero-shot" in reason.text
 
 
 def test_a_gain_of_which_form_explains_a_little_is_not_said_to_be_form() -> None:

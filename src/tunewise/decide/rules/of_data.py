@@ -97,16 +97,22 @@ def too_few_examples(m: Measurements) -> Ruling | None:
     """Too little to compare on."""
     if not too_few(m):
         return None
-    for_test = EXAMPLES_PER_TEST_EXAMPLE * (MIN_TEST_EXAMPLES - m.test_examples)
+    for_test = _examples_for(m, MIN_TEST_EXAMPLES - m.test_examples)
     more_examples = max(MIN_UNIQUE_EXAMPLES - m.unique_examples, for_test, 0)
-    more_groups = max(EXAMPLES_PER_TEST_EXAMPLE * (MIN_TEST_GROUPS - m.test_groups), 0)
-    wanted = f"{more_examples} more examples" if more_examples else f"{more_groups} more groups of examples"
+    more_groups = max(_examples_for(m, MIN_TEST_GROUPS - m.test_groups), 0)
+    kind = "test examples" if m.test_is_given and max(for_test, more_groups) > 0 else "examples"
+    wanted = f"{more_examples} more {kind}" if more_examples else f"{more_groups} more groups of {kind}"
     return Ruling(
         f"{m.unique_examples} different examples, {m.test_examples} of them for testing in {m.test_groups} "
         f"groups, cannot settle the question: bring about {wanted}.",
         {**_sizes(m), "more_examples": more_examples, "more_groups": more_groups},
         f", on too few examples to tell: bring about {wanted}",
     )
+
+
+def _examples_for(m: Measurements, more_test_examples: int) -> int:
+    """How many more examples have to come for so many of them to be test examples."""
+    return more_test_examples * (1 if m.test_is_given else EXAMPLES_PER_TEST_EXAMPLE)
 
 
 def _guessing(m: Measurements) -> ApproachResult | None:
@@ -133,7 +139,7 @@ def rare_answers_too_few(m: Measurements) -> Ruling | None:
     others = round(m.test_examples * (1 - majority.score))
     if others >= MIN_OTHER_ANSWERS:
         return None
-    more = EXAMPLES_PER_TEST_EXAMPLE * (MIN_OTHER_ANSWERS - others)
+    more = _examples_for(m, MIN_OTHER_ANSWERS - others)
     share = whole_percent(majority.score)
     return Ruling(
         f"Always giving the most common answer is right {share} of the time, and only {others} of "

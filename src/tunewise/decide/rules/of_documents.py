@@ -13,12 +13,15 @@ from tunewise.decide.criteria import (
     are_facts,
     documents_know_more,
     documents_win,
+    shows_training,
+    unbeaten,
     wins,
+    wins_over,
 )
 from tunewise.decide.guards import is_sound
 from tunewise.decide.measurements import Measurements
 from tunewise.decide.rules.base import MEASURED_GAIN, Ruling, gain_clause, gain_evidence, interval, rule
-from tunewise.decide.wording import describe_gain, whole_percent, whole_points
+from tunewise.decide.wording import describe_gain, name_in_words, whole_percent, whole_points
 
 
 @rule(
@@ -31,7 +34,7 @@ from tunewise.decide.wording import describe_gain, whole_percent, whole_points
 def both_needed(m: Measurements) -> Ruling | None:
     """Documents bring facts, training brings form."""
     arm = m.arm(FINE_TUNED_RAG)
-    if arm is None or not wins(m, arm) or not is_sound(m, arm):
+    if arm is None or not wins(m, arm) or not is_sound(m, arm) or not shows_training(m):
         return None
     return Ruling(
         "Your documents bring what is to be said, training how to say it; together they beat everything "
@@ -153,7 +156,7 @@ def retrieval_helps(m: Measurements) -> Ruling | None:
         return None
     prompts = [name for name in m.prompts if m.gain_over(RAG, name) is not None]
     shown = m.best_closed_book if m.best_closed_book in prompts else prompts[0]
-    training = "; training adds nothing proven to that" if m.main_arm is not None else ""
+    training = _what_training_adds(m)
     gain = m.gains[RAG][shown]
     return Ruling(
         f"Your documents help: {describe_gain(shown, gain)}{training}.",
@@ -161,3 +164,15 @@ def retrieval_helps(m: Measurements) -> Ruling | None:
         f"{training}",
         covers=frozenset() if training else frozenset({MEASURED_GAIN}),
     )
+
+
+def _what_training_adds(m: Measurements) -> str:
+    """To a prompt with documents, as a clause."""
+    if m.main_arm is None:
+        return ""
+    for arm in m.arms:
+        stronger = unbeaten(m, arm)
+        if wins_over(m.gain_over(arm.name, RAG)) and stronger is not None:
+            name, other = name_in_words(m, arm.name), name_in_words(m, stronger)
+            return f"; {name} does better than that, but not surely better than {other}"
+    return "; training adds nothing proven to that"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tunewise.approaches.names import FINE_TUNED
 from tunewise.decide.criteria import (
     CLEAR_GAIN,
@@ -21,6 +23,7 @@ from tunewise.decide.guards import GUARDS, NOT_PARITY, Guard, is_sound
 from tunewise.decide.measurements import Measurements, TrainedArm
 from tunewise.decide.rules.base import MEASURED_GAIN, Rule, Ruling, gain_clause, gain_evidence, rule
 from tunewise.decide.wording import describe_gain, name_in_words, whole_percent, whole_points
+from tunewise.evaluate.stats import PairedGain
 from tunewise.records import Recommendation
 
 
@@ -56,12 +59,18 @@ def equally_good_and_cheaper(m: Measurements) -> Ruling | None:
         return None
     rivals = rivals_to_undercut(m, arm)
     savings = {name: saving for name in rivals if (saving := m.saving(arm, name)) is not None}
-    name, saving = min(savings.items(), key=lambda named: named[1].per_call)
+    best = m.best_untrained or ""
+    saving = savings.pop(best)
     calls = m.calls_per_month or 0.0
     share = whole_percent(saving.share)
+    others = [
+        f"; beside {name_in_words(m, name)}, which it does not surely beat, after {other.break_even_calls:,}"
+        for name, other in savings.items()
+    ]
     return Ruling(
-        f"The tuned model is as good as {name_in_words(m, name)} ({gain_clause(m, arm.name)}), and its calls "
-        f"cost {share} less: after {saving.break_even_calls:,} calls training has paid for itself.",
+        f"The tuned model is as good as {name_in_words(m, best)} ({gain_clause(m, arm.name)}), and its calls "
+        f"cost {share} less: after {saving.break_even_calls:,} calls training has paid for "
+        f"itself{''.join(others)}.",
         {
             **gain_evidence(m, arm.name),
             "saved_share": saving.share,
@@ -138,35 +147,47 @@ def prompting_already_good(m: Measurements) -> Ruling | None:
 @rule(
     "gain-too-small",
     "keep-prompting",
-    when=f"the gain from training is surely smaller than {whole_points(SMALLEST_GAIN)}",
+    when="what training gained over the best untrained approach, or another one, is surely less than "
+    f"{whole_points(SMALLEST_GAIN)}",
     advice="Stay with the prompt: it is quicker to change and survives a change of the model.",
 )
 def gain_too_small(m: Measurements) -> Ruling | None:
     """A gain that surely does not matter."""
-    gain = m.gain_over_rival
-    return _nothing_gained(m) if gain is not None and gain.high < SMALLEST_GAIN else None
+    return _nothing_gained(m, lambda gain: gain.high < SMALLEST_GAIN)
 
 
 @rule(
     "no-gain-seen",
     "keep-prompting",
-    when="training scored no better than the best untrained approach",
+    when="training scored no better than the best untrained approach, or than another one",
     advice="Stay with the prompt. A gain may be too small for this test to see.",
 )
 def no_gain_seen(m: Measurements) -> Ruling | None:
     """No gain to be seen, though one cannot be excluded."""
-    gain = m.gain_over_rival
-    return _nothing_gained(m) if gain is not None and gain.estimate <= 0 else None
+    return _nothing_gained(m, lambda gain: gain.estimate <= 0)
 
 
-def _nothing_gained(m: Measurements) -> Ruling | None:
-    if m.main_arm is None:
+def _nothing_gained(m: Measurements, is_nothing: Callable[[PairedGain], bool]) -> Ruling | None:
+    """Over the best untrained rival, or over one that was not the best on validation but is on the test."""
+    arm = m.main_arm
+    if arm is None:
         return None
+    gains = {
+        name: gain
+        for name in m.untrained
+        if (gain := m.gain_over(arm.name, name)) is not None and is_nothing(gain)
+    }
+    if not gains:
+        return None
+    is_best = m.best_untrained in gains
+    rival = m.best_untrained if is_best else min(gains, key=lambda name: gains[name].estimate)
+    assert rival is not None
+    over = "" if is_best else f" over {name_in_words(m, rival)}"
     return Ruling(
-        f"Training gained nothing that matters: {gain_clause(m, m.main_arm.name)}.",
-        gain_evidence(m, m.main_arm.name),
-        ": training gained nothing that matters",
-        covers=frozenset({MEASURED_GAIN}),
+        f"Training gained nothing that matters: {describe_gain(rival, gains[rival])}.",
+        gain_evidence(m, arm.name) | {"nothing_gained_over": rival},
+        f": training gained nothing that matters{over}",
+        covers=frozenset({MEASURED_GAIN}) if is_best else frozenset(),
     )
 
 
@@ -178,7 +199,7 @@ def _nothing_gained(m: Measurements) -> Ruling | None:
 )
 def not_compared(m: Measurements) -> Ruling | None:
     """Nothing to decide about."""
-    if m.gain_over_rival is not None:
+    if m.rival is not None and m.main_arm is not None:
         return None
     missing = "a prompt" if m.rival is None else "a tuned model"
     return Ruling(
@@ -191,30 +212,41 @@ def not_compared(m: Measurements) -> Ruling | None:
 @rule(
     "cannot-tell",
     "inconclusive",
-    when="none of the above: there is a gain that could be chance, or too small to matter",
+    when="none of the above: there is a gain that could be chance, or too small to matter, or a rival whose "
+    "answers cannot be scored",
     advice="Bring as many more test examples as it says, and run again.",
 )
 def cannot_tell(m: Measurements) -> Ruling | None:
     """What is left: a gain that may be chance. Says over whom, and how large a test set would tell."""
     arm = m.main_arm
-    if arm is None or m.gain_over_rival is None:
+    rival = None if arm is None else unbeaten(m, arm)
+    if arm is None or rival is None:
         return None
-    rival = unbeaten(m, arm)
-    gain = m.gain_over(arm.name, rival)
-    if rival is None or gain is None:
-        return None
-    asks, more = [], {}
+    evidence = gain_evidence(m, arm.name) | {"not_surely_better_than": rival}
+    gain, name = m.gain_over(arm.name, rival), name_in_words(m, rival)
+    if gain is None:
+        return Ruling(
+            f"The tuned model could not be compared with {name}: there is no test example on which both have "
+            "a score.",
+            evidence,
+            f", but could not be compared with {name}",
+        )
+    asks = []
     for size in (CLEAR_GAIN, SMALLEST_GAIN):
         number = more_test_examples(size, gain, m.test_examples)
-        more[f"more_for_{100 * size:.0f}_points"] = number
+        evidence[f"more_for_{100 * size:.0f}_points"] = number
         if number:
             asks.append(f"about {number} more test examples would show a gain of {100 * size:.0f} points")
-    advice = f": {', '.join(asks)}" if asks else ""
     is_best = rival == m.best_untrained
-    over = "" if is_best else f" its lead over {name_in_words(m, rival)}"
+    if gain.is_sure:
+        said, advice = "is sure, but may be too small to matter", ""
+        short = "may be too small to matter"
+    else:
+        said, advice = "could be chance", f": {', '.join(asks)}" if asks else ""
+        short = f"could be chance{advice}"
     return Ruling(
-        f"The gain, {describe_gain(rival, gain)}, could be chance or too small to matter{advice}.",
-        gain_evidence(m, arm.name) | {"not_surely_better_than": rival} | more,
-        f", which could be chance{advice}" if is_best else f", but{over} could be chance{advice}",
+        f"The gain, {describe_gain(rival, gain)}, {said}{advice}.",
+        evidence,
+        f", which {short}" if is_best else f", but its lead over {name} {short}",
         covers=frozenset({MEASURED_GAIN}) if is_best else frozenset(),
     )

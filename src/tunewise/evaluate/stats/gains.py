@@ -34,7 +34,7 @@ class PairedGain:
     high: float
     p_one_sided: float
     discordance: float
-    """The share of examples on which the two differ."""
+    """The mean squared difference: of right and wrong answers, on what share of examples the two differ."""
     design_effect: float
 
     @property
@@ -96,7 +96,7 @@ def paired_gain(
         low=interval.low,
         high=interval.high,
         p_one_sided=chance.one_sided,
-        discordance=float(np.mean(differences != 0)),
+        discordance=float(np.mean(differences**2)),
         design_effect=design_effect(differences, names),
     )
 

@@ -108,7 +108,8 @@ def _count_labels(predicted: Sequence[str | None], expected: Sequence[str], grou
 
 def _weigh(weights: Floats, counts: Floats) -> Floats:
     """(draws, groups) times (groups, 3, labels): (draws, 3, labels)."""
-    return (weights @ counts.reshape(len(counts), -1)).reshape(len(weights), *counts.shape[1:])
+    num_groups, *table = counts.shape
+    return (weights @ counts.reshape(num_groups, math.prod(table))).reshape(len(weights), *table)
 
 
 def _macro_f1(counts: Floats) -> Floats:

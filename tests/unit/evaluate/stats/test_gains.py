@@ -6,6 +6,7 @@ import pytest
 from statsmodels.stats.contingency_tables import mcnemar
 
 from simulated_scores import seeded, singletons
+from tunewise.data.split import examples_to_detect
 from tunewise.evaluate.stats import MIN_DIFFERING_GROUPS, paired_gain, tango
 
 
@@ -44,6 +45,14 @@ def test_groups_widen_a_paired_gain():
     tuned, rival = [1] * 30 + [0] * 10 + [1] * 60, [0] * 30 + [1] * 10 + [1] * 60
     alone, grouped = paired(tuned, rival), paired(tuned, rival, [str(i // 10) for i in range(100)])
     assert grouped.low < 0 < alone.low
+
+
+def test_answers_that_differ_a_little_take_few_examples_to_compare():
+    """Nearly all texts differ in chrF, so a count of those that do would ask for hundreds of examples."""
+    rng = seeded()
+    gain = paired(rng.uniform(0.4, 0.6, 400), rng.uniform(0.4, 0.6, 400))
+    assert gain.discordance == pytest.approx(2 * 0.2**2 / 12, rel=0.1)
+    assert examples_to_detect(0.10, gain.discordance) < 100
 
 
 def test_few_partial_gains_cannot_tell_and_many_can():

@@ -94,6 +94,13 @@ def test_few_groups_that_differ_cannot_tell():
     assert (gain.low, gain.high) == (-1, 1)
 
 
+def test_systems_that_answer_alike_have_gained_nothing():
+    labels = ["a", "b"] * 20
+    interval, chance = macro_f1_gain(labels, labels, labels, singletons(40), seeded())
+    assert (interval.estimate, interval.low, interval.high) == (0, -1, 1)
+    assert chance.one_sided == 1
+
+
 def test_copies_within_groups_widen_the_interval():
     expected, (ours, theirs) = draw_labels(seeded(3), 40, 1, [0.5, 0.5], [0.85, 0.65])
     alone, _ = macro_f1_gain(ours, theirs, expected, singletons(40), seeded())
