@@ -118,7 +118,7 @@ def report(outcome: Outcome, minutes: float) -> Iterator[Figure]:
         ratio=None,
         target=minutes,
         holds=outcome.complaint is None and outcome.seconds <= 60 * minutes,
-        limited_by="; ".join(filter(None, [outcome.complaint, verdict.headline, where])),
+        limited_by="; ".join(filter(None, [outcome.complaint, verdict.headline.rstrip("."), where])),
     )
 
 

@@ -147,7 +147,7 @@ def prompting_already_good(m: Measurements) -> Ruling | None:
 @rule(
     "gain-too-small",
     "keep-prompting",
-    when="what training gained over the best untrained approach, or another one, is surely less than "
+    when="what training gained over some untrained approach is surely less than "
     f"{whole_points(SMALLEST_GAIN)}",
     advice="Stay with the prompt: it is quicker to change and survives a change of the model.",
 )
@@ -159,7 +159,7 @@ def gain_too_small(m: Measurements) -> Ruling | None:
 @rule(
     "no-gain-seen",
     "keep-prompting",
-    when="training scored no better than the best untrained approach, or than another one",
+    when="training scored no better than some untrained approach",
     advice="Stay with the prompt. A gain may be too small for this test to see.",
 )
 def no_gain_seen(m: Measurements) -> Ruling | None:
