@@ -46,6 +46,13 @@ def name_in_words(m: Measurements, name: str) -> str:
     return f"the best prompt ({name})" if name in (m.best_untrained, m.best_closed_book) else name
 
 
+def name_with_score(m: Measurements, name: str) -> str:
+    """The same with its score, for one that a headline does not give already."""
+    row = m.row(name)
+    score = "" if row is None else f" ({whole_percent(row.score)})"
+    return f"{name_in_words(m, name)}{score}"
+
+
 def money(amount: float, currency: str) -> str:
     """An amount with two significant digits below 0.10, so that the price of one call can be read."""
     size = abs(amount)

@@ -322,7 +322,7 @@ def test_whoever_could_still_be_as_good_is_named_where_nothing_can_be_told() -> 
     verdict = decide(m)
     assert verdict.reasons[0].code == "cannot-tell"
     assert "+2.0 points over remote:large" in verdict.reasons[0].text
-    assert "its lead over remote:large could be chance" in verdict.headline
+    assert "its lead over remote:large (74%) could be chance" in verdict.headline
     # What it gained over the best prompt is beyond doubt, and said apart.
     assert "measured-gain" in [reason.code for reason in verdict.reasons]
 
@@ -331,7 +331,7 @@ def test_a_prompt_that_was_not_the_best_on_validation_and_beats_training_is_name
     verdict = decide(measured(tuned=0.75, prompt=0.60, more={"instructed": 0.83}))
     assert (verdict.recommendation, verdict.reasons[0].code) == ("keep-prompting", "gain-too-small")
     assert "-8.0 points over instructed" in verdict.reasons[0].text
-    assert "training gained nothing that matters over instructed" in verdict.headline
+    assert "training gained nothing that matters over instructed (83%)" in verdict.headline
     assert "lead" not in verdict.headline
 
 

@@ -22,7 +22,13 @@ from tunewise.decide.criteria import (
 from tunewise.decide.guards import GUARDS, NOT_PARITY, Guard, is_sound
 from tunewise.decide.measurements import Measurements, TrainedArm
 from tunewise.decide.rules.base import MEASURED_GAIN, Rule, Ruling, gain_clause, gain_evidence, rule
-from tunewise.decide.wording import describe_gain, name_in_words, whole_percent, whole_points
+from tunewise.decide.wording import (
+    describe_gain,
+    name_in_words,
+    name_with_score,
+    whole_percent,
+    whole_points,
+)
 from tunewise.evaluate.stats import PairedGain
 from tunewise.records import Recommendation
 
@@ -182,7 +188,7 @@ def _nothing_gained(m: Measurements, is_nothing: Callable[[PairedGain], bool]) -
     is_best = m.best_untrained in gains
     rival = m.best_untrained if is_best else min(gains, key=lambda name: gains[name].estimate)
     assert rival is not None
-    over = "" if is_best else f" over {name_in_words(m, rival)}"
+    over = "" if is_best else f" over {name_with_score(m, rival)}"
     return Ruling(
         f"Training gained nothing that matters: {describe_gain(rival, gains[rival])}.",
         gain_evidence(m, arm.name) | {"nothing_gained_over": rival},
@@ -247,6 +253,6 @@ def cannot_tell(m: Measurements) -> Ruling | None:
     return Ruling(
         f"The gain, {describe_gain(rival, gain)}, {said}{advice}.",
         evidence,
-        f", which {short}" if is_best else f", but its lead over {name} {short}",
+        f", which {short}" if is_best else f", but its lead over {name_with_score(m, rival)} {short}",
         covers=frozenset({MEASURED_GAIN}) if is_best else frozenset(),
     )
