@@ -30,11 +30,12 @@ from tunewise.judging import Judge, judge_trained
 from tunewise.progress import Progress
 from tunewise.publish import register_candidate
 from tunewise.records import Consistency, Example, ParityCertificate
+from tunewise.rehearsal import plan_time
 from tunewise.remote_rivals import ask_remote, choose_remote_prompts, open_remote
 from tunewise.settings import Settings
 from tunewise.store.registry import Registry
 from tunewise.store.run_folder import RunFolder
-from tunewise.time_plan import STEADINESS, TimePlan, plan_time
+from tunewise.time_plan import PLANNED_SHARE, STEADINESS, TRAINING_PLANNED_SHARE, TimePlan
 from tunewise.train.fine_tune import TrainingSummary, remove_checkpoints
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Stages:
     def test_prompts(self) -> None:
         """Choose each rival's prompt on validation, test it, and ask the best of all again."""
         found = self.found
-        setups = found.plan.drop_longest(list_setups(found.spec_within_time.approaches, self._wordings))
+        setups = found.plan.limit_prompts(list_setups(found.spec_within_time.approaches, self._wordings))
         kept = self._folder.stage("choose-prompts", lambda: choose_prompts(
             setups, found.shown, found.split.validation, self._engine, found.decoding,
             found.decoding.scoring.primary, self._progress,
@@ -107,21 +108,18 @@ class Stages:
 
     def plan_training(self) -> None:
         """How much of it fits into what the tests left of the time, where time is limited."""
-        before = self.found.plan
-        planned_for = before.seconds_left
-        if planned_for is None or not before.paces:
+        before, max_minutes = self.found.plan, self.found.spec.max_minutes
+        if before.seconds_left is None or max_minutes is None or not before.paces:
             return
+        planned_for = before.seconds_left + (TRAINING_PLANNED_SHARE - PLANNED_SHARE) * 60 * max_minutes
 
         def fit() -> dict[str, Any]:
             # What other machines took comes on top of the time given.
             remote = self.found.spec.remotes
-            spent = (
-                seconds
-                for stage, seconds in self._folder.timings().items()
-                if stage != PLANNING and not stage.endswith(remote)
-            )
-            since = sum(spent)
-            return before.fit_training_into(planned_for - since).to_json()
+            timings = self._folder.timings()
+            spent = sum(s for stage, s in timings.items() if stage != PLANNING and not stage.endswith(remote))
+            tested = {name: run.seconds for name, run in self.found.runs.items()}
+            return before.fit_training_into(planned_for - spent, tested).to_json()
 
         self.found.plan = TimePlan.from_json(self._folder.stage("plan-training", fit).value)
         self._progress.say(self.found.plan.describe_training(before))

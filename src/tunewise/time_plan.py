@@ -1,36 +1,26 @@
 """What a run leaves out to end within the minutes it was given: measured and said before anything is tested.
 
 First the rivals go that others make up for, and the longest prompts of the others, then passes over the
-training examples, then training examples; never the last prompt or one of the test examples. How much is
-trained is planned again once the prompted rivals are tested, when it is known what is left. Remote rivals are
-neither measured nor left out: what was agreed to is asked, and takes its time on top.
+training examples; where not even one pass fits, worked examples beyond the first two, then training examples;
+never the last prompt or one of the test examples. How much is trained is planned again once the prompted
+rivals are tested, when it is known what is left and how fast tests go. Remote rivals are neither measured nor
+left out: what was agreed to is asked, and takes its time on top.
 """
 
 from __future__ import annotations
 
-import math
 import random
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Self
 
-from tunewise.approaches.base import Approach
-from tunewise.approaches.names import FROM_SCRATCH, TRAINED
-from tunewise.approaches.rivals import NUMBERS_OF_PASSAGES, NUMBERS_OF_SHOTS, PromptSetup, build
-from tunewise.approaches.shown import Shown
-from tunewise.arms import Arm, measure_arm
-from tunewise.data.split import Split
-from tunewise.engines.base import Engine
-from tunewise.evaluate.consistency import MAX_CALLS
-from tunewise.evaluate.runner import Decoding, run_approach
-from tunewise.evaluate.selection import plan_rounds
-from tunewise.models.base import BaseModel
-from tunewise.progress import Progress, SilentProgress, describe_seconds
+from tunewise.approaches.names import FROM_SCRATCH
+from tunewise.approaches.rivals import NUMBERS_OF_PASSAGES, NUMBERS_OF_SHOTS, PromptSetup
+from tunewise.arms import Arm
+from tunewise.progress import describe_seconds
 from tunewise.records import Example
 from tunewise.run_spec import RunSpec
-from tunewise.settings import Settings
 from tunewise.train.estimate import TrainingPace
 from tunewise.train.fine_tune import RECORDED_ROWS
 
@@ -40,6 +30,8 @@ DROPPED_FIRST = (STEADINESS, FROM_SCRATCH, "zero-shot", "few-shot", LONGEST_PROM
 """How steady answers are, which decides nothing; a control; a rival that an instruction nearly always beats;
 one that the nearest shots nearly always beat; prompts that take as long as all others together, and are
 little better than those half as long. What is left is prompting nearly at its best, with any documents."""
+MANY_SHOTS = f"showing more than {NUMBERS_OF_SHOTS[0]} examples"
+"""Where not even one pass of training fits otherwise: the first shots bring most of what shots bring."""
 STAND_INS = {
     "zero-shot": {"instructed", "few-shot", "few-shot-nearest"},
     "few-shot": {"few-shot-nearest"},
@@ -47,10 +39,8 @@ STAND_INS = {
 """Who nearly always beats a rival that may be dropped: it goes only where one of these stays."""
 PLANNED_SHARE = 0.9
 """Of the time given: machines are not equally fast all the time, and certificates and reports come on top."""
-REHEARSED = 6
-"""Validation examples that each rival is tried on for its time, and enough to keep an engine busy."""
-TRIED_TOKENS = 2000
-"""Of training rows, for their time."""
+TRAINING_PLANNED_SHARE = 0.95
+"""Of it once the prompts are tested: there is less left to be wrong about."""
 FEWEST_EXAMPLES = 50
 """Nobody learns much from training on fewer: then the run takes longer than was asked for."""
 MOST_VALIDATED = RECORDED_ROWS
@@ -106,7 +96,7 @@ class TimePlan:
     """What becomes of a run that has only so much time."""
 
     dropped: tuple[str, ...] = ()
-    """Rivals that are left out, `STEADINESS` and `LONGEST_PROMPTS`."""
+    """Rivals that are left out, `STEADINESS`, `LONGEST_PROMPTS` and `MANY_SHOTS`."""
     arms: dict[str, ArmTime] = field(default_factory=dict)
     """By approach, where there is less of them than was asked for."""
     seconds: float = 0.0
@@ -117,15 +107,18 @@ class TimePlan:
     """Seconds that each prompted rival that is left is likely to take."""
     paces: dict[str, ArmPace] = field(default_factory=dict)
     """Of the models that are trained."""
+    tests: dict[str, float] = field(default_factory=dict)
+    """Seconds that testing each prompted rival is likely to take, by some examples that were tried."""
 
     def drop_from(self, spec: RunSpec) -> RunSpec:
         """The spec without the rivals for which there is no time."""
         kept = tuple(name for name in spec.approaches if name not in self.dropped)
         return spec.model_copy(update={"approaches": kept})
 
-    def drop_longest(self, setups: Sequence[PromptSetup]) -> list[PromptSetup]:
-        """The setups without the longest prompts, if there is no time for them."""
-        return [setup for setup in setups if LONGEST_PROMPTS not in self.dropped or not setup.is_longest]
+    def limit_prompts(self, setups: Sequence[PromptSetup]) -> list[PromptSetup]:
+        """The setups as there is time for them: without the longest, or with the fewest shots alone."""
+        kept = [setup for setup in setups if LONGEST_PROMPTS not in self.dropped or not setup.is_longest]
+        return show_fewest(kept) if MANY_SHOTS in self.dropped else kept
 
     def shorten(self, arm: Arm) -> Arm:
         """The arm as there is time for it: fewer passes, or some of the examples, as different as may be."""
@@ -137,13 +130,23 @@ class TimePlan:
         validation = arm.validation[:MOST_VALIDATED]
         return replace(arm, spec=spec, train=kept, validation=validation)
 
-    def fit_training_into(self, seconds: float) -> TimePlan:
-        """The same with as much training as `seconds` have room for, now that the rivals are tested."""
+    def fit_training_into(self, seconds: float, tested: Mapping[str, float]) -> TimePlan:
+        """The same with as much training as `seconds` have room for, now that the rivals are tested.
+
+        `tested` is how long that took, by rival: asked all together, examples take less than the few that
+        were tried, and those of the trained models will as well.
+        """
+        likely = sum(seconds for name, seconds in self.tests.items() if name in tested)
+        took = sum(seconds for name, seconds in tested.items() if name in self.tests)
+        paces = {
+            name: replace(pace, test_seconds=pace.test_seconds * (took / likely if likely else 1.0))
+            for name, pace in self.paces.items()
+        }
         asked_again = STEADINESS not in self.dropped
-        steadiness = sum(pace.steadiness_seconds for pace in self.paces.values()) if asked_again else 0.0
-        again = fit_into(seconds, {STEADINESS: steadiness}, self.paces, droppable=(STEADINESS,))
+        steadiness = sum(pace.steadiness_seconds for pace in paces.values()) if asked_again else 0.0
+        again = fit_into(seconds, {STEADINESS: steadiness}, paces, droppable=(STEADINESS,))
         dropped = tuple(dict.fromkeys((*self.dropped, *again.dropped)))
-        return replace(again, dropped=dropped, rivals=self.rivals)
+        return replace(again, dropped=dropped, rivals=self.rivals, tests=self.tests)
 
     def describe(self, minutes: float) -> str:
         """What goes, in one line."""
@@ -174,8 +177,7 @@ class TimePlan:
             name: ArmPace(**{**pace, "training": TrainingPace(**pace["training"])})
             for name, pace in value["paces"].items()
         }
-        seconds, seconds_left = value["seconds"], value["seconds_left"]
-        return cls(tuple(value["dropped"]), arms, seconds, seconds_left, value["rivals"], paces)
+        return cls(**{**value, "dropped": tuple(value["dropped"]), "arms": arms, "paces": paces})
 
     def _say_what_is_shortened(self) -> list[str]:
         said = []
@@ -207,17 +209,15 @@ def fit_into(
     """
     rivals, arms = dict(rivals), dict(arms)
     dropped: list[str] = []
-
-    def needed() -> float:
-        whole = (pace.time(pace.epochs, pace.examples).seconds for pace in arms.values())
-        return sum(rivals.values()) + sum(whole)
-
     for name in droppable:
         is_made_up_for = name not in STAND_INS or not STAND_INS[name].isdisjoint(rivals)
-        if needed() > seconds and is_made_up_for and (name in rivals or name in arms):
+        if seconds_needed(rivals, arms) > seconds and is_made_up_for and (name in rivals or name in arms):
             dropped.append(name)
             rivals.pop(name, None)
             arms.pop(name, None)
+    if MANY_SHOTS in rivals and seconds_needed(rivals, arms, epochs=1) > seconds:
+        dropped.append(MANY_SHOTS)
+        rivals.pop(MANY_SHOTS)
     left = seconds - sum(rivals.values())
     shortened: dict[str, ArmTime] = {}
     total = sum(rivals.values())
@@ -235,63 +235,18 @@ def fit_into(
     return TimePlan(tuple(dropped), shortened, total, seconds, rivals, arms)
 
 
-def plan_time(
-    seconds: float,
-    setups: Sequence[PromptSetup],
-    arms: Sequence[Arm],
-    shown: Shown,
-    split: Split,
-    base: BaseModel,
-    instruction: str | None,
-    engine: Engine,
-    decoding: Decoding,
-    settings: Settings,
-    progress: Progress,
-) -> TimePlan:
-    """What fits into `seconds`, by how long some validation examples and training rows take here.
+def seconds_needed(
+    rivals: Mapping[str, float], arms: Mapping[str, ArmPace], epochs: int | None = None
+) -> float:
+    """Seconds that all of these take, with so many passes over all training examples, or those asked for."""
+    whole = (pace.time(epochs or pace.epochs, pace.examples).seconds for pace in arms.values())
+    return sum(rivals.values()) + sum(whole)
 
-    `setups` are those of this machine: how long remote rivals take is not measured, and comes on top.
-    """
-    started = time.monotonic()
-    num_test = len(split.test)
-    rounds = plan_rounds(len(setups), len(split.validation))
-    choosing_calls = sum(num_setups * num_examples for num_setups, num_examples in rounds)
-    names = list(dict.fromkeys(setup.rival for setup in setups))
-    with progress.task("trying how long things take", len(names) + len(arms)) as task:
-        per_call: dict[str, float] = {}
-        rivals: dict[str, float] = {}
-        for name in names:
-            own = [setup for setup in setups if setup.rival == name]
-            num_calls = choosing_calls * len(own) / len(setups) + num_test
-            # They are listed from the shortest, and those before the longest are about of middle length.
-            usual = next((setup for setup in reversed(own) if not setup.is_longest), own[-1])
-            per_call[name] = _seconds_per_call(build(usual, shown), split, engine, decoding)
-            rivals[name] = per_call[name] * num_calls
-            longest = next((setup for setup in own if setup.is_longest), None)
-            if longest and STAND_INS.get(name, set()).isdisjoint(names):
-                longer = _seconds_per_call(build(longest, shown), split, engine, decoding) - per_call[name]
-                rivals[LONGEST_PROMPTS] = rivals.get(LONGEST_PROMPTS, 0.0) + max(longer, 0.0) * num_calls
-            task.advance(1, name)
-        if per_call:
-            rivals[STEADINESS] = max(per_call.values()) * MAX_CALLS
-        paces: dict[str, ArmPace] = {}
-        for arm in arms:
-            # Not trained yet, it would talk on: what it was trained on ends where the answers of the data do.
-            seconds_per_call = _seconds_per_call(
-                arm.ask(shown.model),
-                split,
-                engine,
-                replace(decoding, max_tokens=_usual_answer(split, engine)),
-            )
-            engine.rest()
-            training = measure_arm(arm, TRIED_TOKENS, base, instruction, settings)
-            epochs = arm.spec.resolve(len(arm.train)).epochs
-            sizes = len(arm.train), epochs, len(arm.validation)
-            steadiness = seconds_per_call * MAX_CALLS if arm.name in TRAINED else 0.0
-            paces[arm.name] = ArmPace(*sizes, training, seconds_per_call * num_test, steadiness)
-            rivals[STEADINESS] = rivals.get(STEADINESS, 0.0) + steadiness
-            task.advance(1, arm.name)
-    return fit_into(seconds - (time.monotonic() - started), rivals, paces)
+
+def show_fewest(setups: Sequence[PromptSetup]) -> list[PromptSetup]:
+    """The setups with the fewest shots wherever they have any; each once."""
+    fewest = NUMBERS_OF_SHOTS[0]
+    return list(dict.fromkeys(replace(setup, num_shots=min(setup.num_shots, fewest)) for setup in setups))
 
 
 def _draw(examples: Sequence[Example], number: int, seed: int) -> list[Example]:
@@ -307,16 +262,3 @@ def _draw(examples: Sequence[Example], number: int, seed: int) -> list[Example]:
 
 def _times(number: int) -> str:
     return "once" if number == 1 else f"{number} times"
-
-
-def _usual_answer(split: Split, engine: Engine) -> int:
-    """Mean number of tokens of the first validation answers, rounded up."""
-    answers = [example.answer for example in split.validation[:REHEARSED]]
-    tokens = (engine.count_answer_tokens(engine.base_id, answer) for answer in answers)
-    return max(math.ceil(sum(tokens) / max(len(answers), 1)), 1)
-
-
-def _seconds_per_call(approach: Approach, split: Split, engine: Engine, decoding: Decoding) -> float:
-    examples = split.validation[:REHEARSED]
-    run = run_approach(approach, examples, engine, decoding, SilentProgress())
-    return run.seconds / max(len(examples), 1)

@@ -25,6 +25,7 @@ from tunewise.store.files import read_json
 from tunewise.time_plan import (
     FEWEST_EXAMPLES,
     LONGEST_PROMPTS,
+    MANY_SHOTS,
     MOST_VALIDATED,
     STEADINESS,
     ArmPace,
@@ -66,9 +67,33 @@ def test_the_longest_prompts_go_before_passes_of_training() -> None:
     setups = list_setups(
         ["few-shot-nearest", "rag"], [Wording("Answer."), Wording("Answer shortly.", note="x")]
     )
-    kept = plan.drop_longest(setups)
+    kept = plan.limit_prompts(setups)
     assert {(setup.num_shots, setup.num_passages) for setup in kept} == {(2, 0), (4, 0), (0, 1), (0, 2)}
-    assert TimePlan().drop_longest(setups) == setups
+    assert TimePlan().limit_prompts(setups) == setups
+
+
+def test_shots_beyond_the_first_go_only_where_not_one_pass_of_training_fits() -> None:
+    rivals = {"few-shot-nearest": 60.0, LONGEST_PROMPTS: 80.0, MANY_SHOTS: 60.0}
+    once = 60 + pace().time(1, 400).seconds
+    roomy, tight = (fit_into(once + more, rivals, {"fine-tuned": pace()}) for more in (60, 59))
+    assert roomy.dropped == (LONGEST_PROMPTS,)
+    assert tight.dropped == (LONGEST_PROMPTS, MANY_SHOTS)
+    assert tight.arms["fine-tuned"].examples == 400
+    assert "showing more than 2 examples is left out" in tight.say_what_is_left_out()
+    wordings = [Wording("Answer."), Wording("Answer shortly.", note="x")]
+    kept = tight.limit_prompts(list_setups(["few-shot-nearest", "rag"], wordings))
+    assert {(setup.num_shots, setup.num_passages) for setup in kept} == {(2, 0), (0, 1), (0, 2)}
+    assert len({setup.label for setup in kept}) == len(kept) == 2 + 3
+
+
+def test_a_quick_test_of_the_prompts_leaves_more_time_for_training() -> None:
+    """As few examples as are tried do not keep an engine as busy as a test does."""
+    plan = TimePlan(paces={"fine-tuned": pace()}, tests={"instructed": 80.0, "few-shot-nearest": 120.0})
+    as_tried = plan.fit_training_into(100, {"instructed": 80.0, "few-shot-nearest": 120.0})
+    twice_as_fast = plan.fit_training_into(100, {"instructed": 40.0, "few-shot-nearest": 60.0, "majority": 9})
+    assert as_tried == plan.fit_training_into(100, {})
+    more = twice_as_fast.arms["fine-tuned"].examples - as_tried.arms["fine-tuned"].examples
+    assert more == 15 / 0.25, "half of the 30 s that the tuned model's test was taken to last"
 
 
 def test_examples_go_where_not_one_pass_fits() -> None:
@@ -86,9 +111,9 @@ def test_a_prompt_that_no_other_stands_in_for_stays() -> None:
 def test_the_model_is_asked_again_only_where_that_cuts_no_training() -> None:
     plan = TimePlan(paces={"fine-tuned": replace(pace(), steadiness_seconds=40.0)})
     whole = pace().time(4, 400).seconds
-    roomy = plan.fit_training_into(whole + 40)
+    roomy = plan.fit_training_into(whole + 40, {})
     assert (roomy.dropped, roomy.arms) == ((), {})
-    tight = plan.fit_training_into(whole + 39)
+    tight = plan.fit_training_into(whole + 39, {})
     assert (tight.dropped, tight.arms) == ((STEADINESS,), {})
     assert "steadiness is left out; there is time for all of" in tight.describe_training(plan)
     assert "steadiness" not in tight.describe_training(replace(plan, dropped=(STEADINESS,)))
@@ -103,17 +128,17 @@ def test_what_cannot_fit_is_said_to_take_longer() -> None:
 def test_training_gets_the_time_that_the_tests_left_over() -> None:
     plan = fit_into(500, RIVALS, {"fine-tuned": pace()})
     assert plan.arms["fine-tuned"].epochs == 2
-    roomy = plan.fit_training_into(450)
+    roomy = plan.fit_training_into(450, {})
     assert (roomy.dropped, roomy.arms) == (("zero-shot", "few-shot"), {})
     assert "there is time for all of the training" in roomy.describe_training(plan)
     assert roomy.say_what_is_left_out() == ["zero-shot is left out", "few-shot is left out"]
-    tight = plan.fit_training_into(100)
+    tight = plan.fit_training_into(100, {})
     assert (tight.arms["fine-tuned"].epochs, tight.arms["fine-tuned"].examples) == (1, 200)
     assert "goes once, not 4 times, over 200 of 400 training examples" in tight.describe_training(plan)
     assert "goes 2 times, not 4 times, over all 400 training examples" in plan.describe(10)
     once = fit_into(60, {}, {"fine-tuned": pace(epochs=1)})
     assert "fine-tuned goes once over 50 of 400 training examples" in once.describe(1)
-    assert "it will take longer" in plan.fit_training_into(-5).describe_training(plan)
+    assert "it will take longer" in plan.fit_training_into(-5, {}).describe_training(plan)
 
 
 def test_a_short_training_draws_from_as_many_groups_as_may_be(tmp_path: Path) -> None:
@@ -199,7 +224,7 @@ def test_a_run_without_time_says_what_it_leaves_out_before_it_tests_anything(tmp
     assert any("0 s are left: fine-tuned goes once, not 3 times, over" in text for text in progress.said)
     assert [row.name for row in verdict.approaches] == ["majority", "few-shot-nearest", "fine-tuned"]
     manifest = read_json(out / "manifest.json")
-    assert manifest["time_plan"]["dropped"] == [STEADINESS, "zero-shot", LONGEST_PROMPTS]
+    assert manifest["time_plan"]["dropped"] == [STEADINESS, "zero-shot", LONGEST_PROMPTS, MANY_SHOTS]
     assert manifest["training"]["epochs"] == 1
     assert manifest["training"]["examples"] == min(FEWEST_EXAMPLES, manifest["split"]["train"])
     assert verdict.test_examples == manifest["split"]["test"]
