@@ -25,7 +25,7 @@ from tunewise.models.ids import tuned_model_id
 from tunewise.records import TRAINS, Example, ModelRecord, ParityCertificate, RunRecord, Verdict
 from tunewise.report.html import render_report
 from tunewise.report.model_card import render_model_card
-from tunewise.run_spec import TuneSpec
+from tunewise.run_spec import DECIDES_ONLY, TuneSpec
 from tunewise.settings import Settings
 from tunewise.store.files import write_json, write_jsonl, write_text
 from tunewise.store.registry import Registry
@@ -57,7 +57,7 @@ def open_run(
     What identifies a run is what decides its numbers: the same spec, data and base resume it.
     """
     identity = {
-        **spec.model_dump(mode="json", exclude={"force", "calls_per_month", "training", "reading"}),
+        **spec.model_dump(mode="json", exclude={*DECIDES_ONLY, "training", "reading"}),
         **spec.reading.model_dump(mode="json"),
         "data": dataset.sha256,
         **{side: given.sha256 for side, given in dataset.given.items()},

@@ -21,6 +21,8 @@ from tunewise.models.ids import check_suffix
 from tunewise.train.spec import TrainSpec
 
 RemoteName = Annotated[str, StringConstraints(pattern=f"^{REMOTE_NAME}$")]
+DECIDES_ONLY = frozenset({"force", "calls_per_month"})
+"""Fields of a `RunSpec` that change nothing that is measured: with others, the same run is decided anew."""
 
 
 class TuneSpec(BaseModel):

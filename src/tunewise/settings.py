@@ -100,7 +100,7 @@ class Settings:
 
     @property
     def cache(self) -> Path:
-        """Where base models are kept once dequantised."""
+        """What can be made again: base models once dequantised, vectors of texts, the number of threads."""
         return self.home / "cache"
 
 

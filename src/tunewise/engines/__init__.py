@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, assert_never
 
 from tunewise.engines.remote_spec import RemoteSpec
 from tunewise.engines.vllm_spec import Precision, VllmSpec
@@ -53,9 +53,16 @@ def open_engine(
 
     `own_thread` is for servers; see `LocalEngine`.
     """
-    if name == "vllm":
-        return open_vllm_engine(base, settings=settings)
+    match name:
+        case "local":
+            return _open_local_engine(base, own_thread, settings)
+        case "vllm":
+            return open_vllm_engine(base, settings=settings)
+        case _:
+            assert_never(name)
 
+
+def _open_local_engine(base: BaseModel | str, own_thread: bool, settings: Settings | None) -> Engine:
     # Here and not above: these bring in torch, which the command line's start does without.
     from tunewise.engines.local import LocalEngine
     from tunewise.models.base import load_base

@@ -159,7 +159,7 @@ def _tokens(result: ApproachResult) -> float:
     return result.input_tokens_per_call + result.output_tokens_per_call
 
 
-METRIC_NAMES: Mapping[str, str] = {
+METRIC_TITLES: Mapping[str, str] = {
     "exact_match": "Answers exactly right",
     "macro_f1": "Macro F1",
     "json_field_accuracy": "JSON fields right",
@@ -176,4 +176,4 @@ METRIC_NAMES: Mapping[str, str] = {
 
 def metric_title(name: str) -> str:
     """A metric's name in words."""
-    return METRIC_NAMES.get(name, shorten(title(name), NAME_LIMIT))
+    return METRIC_TITLES.get(name, shorten(title(name), NAME_LIMIT))

@@ -78,6 +78,12 @@ def test_every_floor_is_one_that_a_run_can_be_asked_for_and_that_the_report_desc
     assert names == [name for name in APPROACHES if describe(name)[0] == "floor"]
 
 
+def test_every_prompted_rival_is_one_that_a_run_can_be_asked_for_and_that_the_report_describes() -> None:
+    names = [rival.name for rival in RIVALS]
+    assert names == [name for name in APPROACHES if describe(name)[0] in ("prompt", "documents")]
+    assert all(describe(name)[1] for name in APPROACHES), "with a line on what it does"
+
+
 @pytest.fixture
 def shown(tmp_path: Path) -> Shown:
     documents = [Document("Red is 1.", "a.txt"), Document("Green is 2.", "b.txt")]

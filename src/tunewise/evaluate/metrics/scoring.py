@@ -1,7 +1,8 @@
 """Which metrics there are, and which of them fit the answers of a file.
 
 To add one, write a function `(answer, expected) -> float | None` in the file of its family. Give it a line in
-`METRICS` and, where it should be measured without being asked for, in `_BY_KIND`.
+`METRICS` and, where it should be measured without being asked for, in `_BY_KIND`. "Where things go" in
+`docs/architecture.md` says where else it is named.
 """
 
 from __future__ import annotations
