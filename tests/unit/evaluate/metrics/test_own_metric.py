@@ -61,6 +61,12 @@ def test_what_goes_wrong_is_told_with_its_example_before_anything_is_asked(
         choose_scoring(LABELLED, write(f"def judge(answer, expected):\n    {body}\n"))
 
 
+def test_a_function_that_calls_the_expected_answer_less_than_right_is_refused(write) -> None:
+    unfair = write("def judge(answer, expected): return 1.0 if answer + '!' == expected else 0.25")
+    with pytest.raises(SpecError, match=r"judge gives the expected answer of line 1 itself 0\.25"):
+        choose_scoring(LABELLED, unfair)
+
+
 @pytest.mark.parametrize(
     ("source", "told"),
     [
