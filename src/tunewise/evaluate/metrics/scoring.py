@@ -73,6 +73,13 @@ class Scoring:
         """All metrics of one answer, by name."""
         return {name: metric(answer, example) for name, metric in self.metrics.items()}
 
+    def score_failed(self, example: Example) -> dict[str, None]:
+        """No value of all metrics that have one for this example, as they do for the answer expected of it.
+
+        The others, `knowing` for one where the prompt gives the answer away, tell nothing of a failed call.
+        """
+        return {n: None for n, value in self.score(example.answer, example).items() if value is not None}
+
     def describe(self) -> str:
         """One line for the terminal."""
         others = [name for name in self.metrics if name != self.primary]
