@@ -10,6 +10,7 @@ from typing import Any
 from tunewise.approaches.base import Approach, Floor
 from tunewise.engines.base import Engine
 from tunewise.evaluate.metrics.label_sets import SET_METRICS, score_set
+from tunewise.evaluate.metrics.reading import strip_thinking
 from tunewise.evaluate.metrics.scoring import Scoring
 from tunewise.progress import Progress
 from tunewise.records import ChatRequest, Completion, Example, Score, write_answer
@@ -136,7 +137,8 @@ def _score(
     scoring: Scoring,
 ) -> Score:
     failed = completion.error is not None
-    answer = write_answer(completion.text, completion.tool_calls)
+    written = write_answer(completion.text, completion.tool_calls)
+    answer = strip_thinking(written, example.answer)
     return Score(
         approach=approach,
         example_id=example.id,

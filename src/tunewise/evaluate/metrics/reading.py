@@ -27,6 +27,7 @@ _NUMBER = (
     r")(?!\d|[.,]\d)"
     r"|\d+"  # a piece of a date or a version
 )
+_THINKING = re.compile(r"\s*<think>.*?</think>\s*", re.DOTALL)
 _CURRENCY = "[$¢-¥฿\u20a0-\u20cf]"
 _SIGNED = re.compile(rf"(?:(?<![\w)])(?P<sign>[-+−–])(?:(?P<currency>{_CURRENCY}) ?)?)?(?P<number>{_NUMBER})")
 _ACCOUNTED = re.compile(rf"\s*{_CURRENCY}?\({_CURRENCY}?(?P<number>{_NUMBER}){_CURRENCY}?\)\s*")
@@ -46,6 +47,12 @@ def strip_fence(text: str) -> str:
     stripped = text.strip()
     fenced = _FENCE.fullmatch(stripped)
     return fenced[1].strip() if fenced else stripped
+
+
+def strip_thinking(answer: str, expected: str) -> str:
+    """The answer without the <think>...</think> that it begins with, unless the expected one has one too."""
+    thinking = _THINKING.match(answer)
+    return answer if thinking is None or "<think>" in expected else answer[thinking.end() :]
 
 
 def list_fenced(text: str) -> list[str]:

@@ -73,7 +73,7 @@ class Scoring:
         """All metrics of one answer, by name."""
         return {name: metric(answer, example) for name, metric in self.metrics.items()}
 
-    def score_failed(self, example: Example) -> dict[str, None]:
+    def score_failed(self, example: Example) -> dict[str, float | None]:
         """No value of all metrics that have one for this example, as they do for the answer expected of it.
 
         The others, `knowing` for one where the prompt gives the answer away, tell nothing of a failed call.

@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewise.evaluate.metrics.reading import find_json, find_number, is_number, list_units, strip_fence
+from tunewise.evaluate.metrics.reading import (
+    find_json,
+    find_number,
+    is_number,
+    list_units,
+    strip_fence,
+    strip_thinking,
+)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +70,14 @@ def test_units_are_words_numbers_and_symbols_in_one_spelling() -> None:
 def test_one_fence_around_a_text_is_taken_off() -> None:
     assert strip_fence(" ```\npositive\n``` ") == "positive"
     assert strip_fence("```x``` and ```y```") == "```x``` and ```y```"
+
+
+def test_thinking_before_an_answer_is_no_part_of_it_unless_it_was_asked_for() -> None:
+    thought = "<think>\nIt sells.\n</think>\n\nspam"
+    assert strip_thinking(thought, "spam") == "spam"
+    assert strip_thinking(thought, "<think>Selling.</think>spam") == thought
+    for text in ("spam", "<think>It sells", "spam <think>or not</think>"):
+        assert strip_thinking(text, "spam") == text
 
 
 def test_the_first_json_in_prose_is_found() -> None:
