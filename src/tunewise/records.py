@@ -193,7 +193,8 @@ class Score:
     """One line of `scores.jsonl`: how one approach did on one example.
 
     `status` keeps three things apart that are not a wrong answer: *failed* (an error), *missing* (never
-    asked) and, inside `metrics`, *undefined* (None). A wrong answer is a metric of 0.
+    asked) and, inside `metrics`, *undefined* (None). A wrong answer is a metric of 0. A failed answer has
+    None for the metrics by which it is no help, and leaves out those that are undefined for its example.
     """
 
     approach: str

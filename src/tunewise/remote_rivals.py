@@ -283,7 +283,10 @@ def _is_refusal(error: TunewiseError) -> bool:
 
 
 def _put_trial(engine: RemoteEngine, grammar: Grammar | None = None) -> None:
-    """Ask the model the trial question. Raises what goes wrong with it."""
+    """Ask the model the trial question.
+
+    Raises what goes wrong with it; so where the model reasons for longer than the answer has room.
+    """
     request = ChatRequest(engine.base_id, (TRIAL,), max_tokens=16, grammar=grammar)
     # Unlike `generate`, this raises; a whole answer is asked for in the same way.
     for _ in engine.stream(request, whole=True):

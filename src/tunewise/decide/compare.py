@@ -125,9 +125,8 @@ def compare_pair(
     rng = np.random.default_rng(seed)
     groups = {score.example_id: score.group for score in runs[name].scores}
     if metric in SET_METRICS:
-        labels = {n: _labels(runs[n].scores) for n in (name, rival)}
-        expected = {score.example_id: score.expected.strip() for score in runs[name].scores}
-        gain = paired_gain(labels[name], labels[rival], groups, rng, "labels", expected)
+        (labels, expected), (others, _) = (_labels(runs[n].scores) for n in (name, rival))
+        gain = paired_gain(labels, others, groups, rng, "labels", expected)
         return gain, len(expected)
     first, second = ({s.example_id: value_of(s, metric) for s in runs[n].scores} for n in (name, rival))
     both = {i: (a, b) for i, a in first.items() if a is not None and (b := second.get(i)) is not None}
@@ -146,9 +145,11 @@ def _lenient_gains(name: str, runs: Mapping[str, ScoredRun], findings: Findings)
     return {rival: found[0] for rival, found in compared.items() if found is not None}
 
 
-def _labels(scores: Sequence[Score]) -> dict[str, str | None]:
-    predicted, _ = list_labels(scores)
-    return {score.example_id: label for score, label in zip(scores, predicted, strict=True)}
+def _labels(scores: Sequence[Score]) -> tuple[dict[str, str | None], dict[str, str]]:
+    """The labels that were answered and those that were expected, by example."""
+    ids = [score.example_id for score in scores]
+    predicted, expected = list_labels(scores)
+    return dict(zip(ids, predicted, strict=True)), dict(zip(ids, expected, strict=True))
 
 
 def _pairs(runs: Mapping[str, ScoredRun], findings: Findings) -> Iterator[tuple[str, str]]:

@@ -70,6 +70,8 @@ class Piece:
     logprobs: tuple[TokenLogprob, ...] = ()
     finish_reason: str | None = None
     usage: Usage | None = None
+    flaw: str | None = None
+    """Why there is no answer in it, in words that follow the server's address, and what to do."""
 
 
 class Reader(Protocol):
@@ -285,6 +287,8 @@ class Endpoint:
         yield Delta("", self._completion(_joined(pieces), started))
 
     def _completion(self, piece: Piece, started: float) -> Completion:
+        if piece.flaw is not None:
+            raise EndpointError(f"{self.url} {piece.flaw}")
         if piece.finish_reason is None:
             raise EndpointError(f"{self.url} ended the stream before the answer: ask again")
         if piece.finish_reason in NOT_WHOLE:

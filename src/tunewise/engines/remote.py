@@ -6,6 +6,7 @@ So a big hosted model, prompted, can be one of the rivals.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,6 +18,11 @@ from tunewise.engines.remote_faults import Faults
 from tunewise.engines.remote_spec import RemoteSpec
 from tunewise.errors import RequestError
 from tunewise.records import ChatRequest, Completion, Message, TokenLogprob, Tool
+
+CUT_BEFORE_ANSWER = (
+    "cut the answer before it began, as happens to a model that reasons first: turn its reasoning off, or "
+    "ask a model that answers at once"
+)
 
 
 class RemoteEngine:
@@ -120,7 +126,9 @@ class ChatDialect:
         reply = _Reply.model_validate(raw)
         choice = reply.choices[0]
         # Some leave the reason out of an answer that is whole.
-        return choice.piece(choice.message, choice.finish_reason or "stop", reply.usage)
+        piece = choice.piece(choice.message, choice.finish_reason or "stop", reply.usage)
+        is_cut = not piece.text and piece.finish_reason == "length"
+        return replace(piece, flaw=CUT_BEFORE_ANSWER) if is_cut else piece
 
     def chunk(self, raw: object) -> Piece:
         """See `Reader`."""

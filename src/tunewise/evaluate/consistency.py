@@ -140,7 +140,8 @@ def _agreement(repeats: Sequence[ScoredRun], read: Callable[[Score], object]) ->
 
 def _read(score: Score) -> object:
     """The answer as `exact_match` reads it."""
-    document = find_json(score.answer) if read_object(score.expected) is not None else None
+    wanted = read_object(strip_fence(score.expected))
+    document = None if wanted is None else find_json(score.answer, wanted)
     return strip_fence(score.answer) if document is None else name_leaves(document)
 
 

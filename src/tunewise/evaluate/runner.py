@@ -10,6 +10,7 @@ from typing import Any
 from tunewise.approaches.base import Approach, Floor
 from tunewise.engines.base import Engine
 from tunewise.evaluate.metrics.label_sets import SET_METRICS, score_set
+from tunewise.evaluate.metrics.reading import strip_thinking
 from tunewise.evaluate.metrics.scoring import Scoring
 from tunewise.progress import Progress
 from tunewise.records import ChatRequest, Completion, Example, Score, write_answer
@@ -39,7 +40,7 @@ class ScoredRun:
     seconds: float
 
     def mean(self, metric: str) -> float:
-        """The mean of a metric; an example without an answer counts as 0, an undefined value not at all."""
+        """The mean of a metric; no answer counts as 0, and where the metric is undefined not at all."""
         values = [value_of(score, metric) for score in self.scores]
         defined = [value for value in values if value is not None]
         return sum(defined) / len(defined) if defined else 0.0
@@ -64,8 +65,13 @@ class ScoredRun:
 
 
 def value_of(score: Score, metric: str) -> float | None:
-    """The metric's value, where a failed or missing answer is 0 (it was no help) and undefined is None."""
-    return score.metrics.get(metric) if score.status == "answered" else 0.0
+    """The metric's value, where a failed or missing answer is 0 (it was no help) and undefined is None.
+
+    So is a failed answer to an example for which the metric is undefined whoever answers.
+    """
+    if score.status == "answered" or (score.status == "failed" and metric not in score.metrics):
+        return score.metrics.get(metric)
+    return 0.0
 
 
 def group_by_approach(scores: Iterable[Score]) -> dict[str, list[Score]]:
@@ -131,7 +137,8 @@ def _score(
     scoring: Scoring,
 ) -> Score:
     failed = completion.error is not None
-    answer = write_answer(completion.text, completion.tool_calls)
+    written = write_answer(completion.text, completion.tool_calls)
+    answer = strip_thinking(written, example.answer)
     return Score(
         approach=approach,
         example_id=example.id,
@@ -139,7 +146,7 @@ def _score(
         status="failed" if failed else "answered",
         answer=completion.error or "" if failed else answer,
         expected=example.answer,
-        metrics=dict.fromkeys(scoring.metrics) if failed else scoring.score(answer, example),
+        metrics=scoring.score_failed(example) if failed else scoring.score(answer, example),
         input_tokens=completion.input_tokens,
         output_tokens=completion.output_tokens,
         latency_ms=round(completion.latency_ms, 3),

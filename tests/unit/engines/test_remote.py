@@ -412,6 +412,13 @@ class Handler(BaseHTTPRequestHandler):
         message = {"role": "assistant", "content": ""}
         self.reply(200, {"choices": [{"message": message, "finish_reason": "content_filter"}]})
 
+    def reasons(self) -> None:
+        message = {"role": "assistant", "content": None, "reasoning_content": "The user wants me to"}
+        self.reply(200, {"choices": [{"message": message, "finish_reason": "length"}]})
+
+    def says_nothing(self) -> None:
+        self.reply(200, {"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]})
+
     def stream_garbage(self) -> None:
         self.events(chunk("a"), "{not json", length=9999)
 
@@ -543,6 +550,17 @@ def test_replies_that_leave_things_out(server: Misbehaving) -> None:
     assert (uncounted.text, uncounted.input_tokens, uncounted.output_tokens) == ("ok", 0, 0)
     assert (refusal.text, refusal.finish_reason, refusal.error) == ("No.", "stop", None)
     check_line(withheld.error or "", "ended with content_filter")
+
+
+def test_an_answer_that_is_cut_before_it_began_has_failed_and_an_empty_one_has_not(
+    server: Misbehaving,
+) -> None:
+    with asking(server) as engine:
+        cut, empty = engine.generate([ask(model="reasons"), ask(model="says nothing")])
+        with pytest.raises(EndpointError, match="turn its reasoning off"):
+            list(engine.stream(ask(model="reasons"), whole=True))
+    check_line(cut.error or "", "cut the answer before it began")
+    assert (empty.text, empty.error) == ("", None)
 
 
 def test_retries_until_the_endpoint_has_time(server: Misbehaving) -> None:

@@ -94,6 +94,18 @@ def test_a_call_is_right_by_its_name_and_arguments() -> None:
     assert [score.metrics["exact_match"] for score in run.scores] == list(answers.values())
 
 
+def test_the_thinking_that_leads_an_answer_is_not_read() -> None:
+    class Thinker:
+        def generate(self, requests: list[ChatRequest], on_done: object) -> list[Completion]:
+            return [Completion("<think>a?</think>\n\nright", "stop", 1, 1, 1.0) for _ in requests]
+
+    run = run_approach(
+        Prompted("zero-shot", "toy"), EXAMPLES, Thinker(), Decoding(SCORING, 5), SilentProgress()
+    )
+    assert [score.answer for score in run.scores] == ["right"] * 3
+    assert [score.metrics["exact_match"] for score in run.scores] == [1.0, 0.0, 1.0]
+
+
 def test_the_mean_counts_failures_as_zero_and_leaves_out_what_is_undefined() -> None:
     floor = Majority()
     floor.prepare(EXAMPLES)

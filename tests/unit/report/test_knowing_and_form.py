@@ -18,7 +18,7 @@ def test_a_failed_call_knows_nothing_and_an_undefined_value_is_left_out() -> Non
     scores = [
         score("few-shot", "a", 1.0, metrics={"exact_match": 1.0, "knowing": 1.0, "form": 0.0}),
         score("few-shot", "b", 1.0, metrics={"exact_match": 1.0, "knowing": None, "form": 0.5}),
-        score("few-shot", "c", None, status="failed", metrics={}),
+        score("few-shot", "c", None, status="failed", metrics=dict.fromkeys(("knowing", "form"))),
     ]
     rows = {row.name: row for row in tell_apart(WIN, scores)}
     assert (rows["few-shot"].knowing.value, rows["few-shot"].form.value) == ("50.0%", "16.7%")

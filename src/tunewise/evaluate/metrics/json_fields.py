@@ -19,7 +19,7 @@ def json_field_accuracy(answer: str, expected: str) -> float | None:
     wanted = read_object(expected)
     if wanted is None:
         return None
-    given = find_json(answer)
+    given = find_json(answer, wanted)
     if given is None:
         return 0.0
     wanted_leaves, given_leaves = name_leaves(wanted), name_leaves(given)

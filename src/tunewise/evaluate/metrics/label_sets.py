@@ -13,7 +13,7 @@ SET_METRICS = frozenset({"macro_f1"})
 def list_labels(scores: Sequence[Score]) -> tuple[list[str | None], list[str]]:
     """The labels that were answered, and those that were expected; None where there is no answer."""
     predicted = [strip_fence(score.answer) if score.status == "answered" else None for score in scores]
-    return predicted, [score.expected.strip() for score in scores]
+    return predicted, [strip_fence(score.expected) for score in scores]
 
 
 def score_set(scores: Sequence[Score]) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import replace
 
 from tunewise.data.strict_json import read_object
+from tunewise.evaluate.metrics.matching import contains_answer
 from tunewise.evaluate.metrics.reading import Json, find_json, list_fenced, list_leaves, list_units
 from tunewise.evaluate.metrics.scoring import KNOWING
 from tunewise.records import Score
@@ -16,10 +17,11 @@ def forgive_form(scores: Sequence[Score], metric: str) -> tuple[Score, ...]:
     """The scores as if every answer that says what was expected had been written as expected.
 
     Case, punctuation and number formats make no difference, nor do code fences, a line before or after the
-    answer, or a "The answer:" in front of it; of a sentence around it, `knowing` tells. In JSON, which may
-    stand in prose, the spelling of keys makes none either, nor do fields that are null. A distinction that
-    the expected answers themselves make is content, not form: where two of them differ in nothing else, both
-    are read strictly. Where `metric` is undefined it stays so.
+    answer, or a "The answer:" in front of it, nor a sentence around the words of the answer, which stand
+    there as expected, where `knowing` is 1. In JSON, which may stand in prose, the spelling of keys makes
+    none either, nor do fields that are null. A distinction that the expected answers themselves make is
+    content, not form: where two of them differ in nothing else, both are read strictly. Where `metric` is
+    undefined it stays so.
     """
     spellings: defaultdict[Hashable, set[str]] = defaultdict(set)
     for score in scores:
@@ -36,9 +38,9 @@ def _is_right(score: Score, metric: str) -> bool:
         return False
     wanted = read_object(score.expected)
     if wanted is not None:
-        given = find_json(score.answer)
+        given = find_json(score.answer, wanted)
         return given is not None and _fold_json(given) == _fold_json(wanted)
-    if score.metrics.get(KNOWING) == 1:
+    if score.metrics.get(KNOWING) == 1 and contains_answer(score.answer, score.expected) == 1:
         return True
     folded = _fold_text(score.expected)
     return any(_fold_text(reading) == folded for reading in _readings(score.answer))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from tunewise.data.forms import DOMINANT, LabelForm
@@ -20,7 +21,7 @@ from tunewise.evaluate.metrics.knowing import FormKept, Knowing
 from tunewise.evaluate.metrics.label_sets import SET_METRICS
 from tunewise.evaluate.metrics.matching import contains_answer, exact_match, numeric_match
 from tunewise.evaluate.metrics.overlap import chrf, rouge_l
-from tunewise.evaluate.metrics.own import load_metric, names_function
+from tunewise.evaluate.metrics.own import TRIALS, load_metric, names_function
 from tunewise.evaluate.metrics.reading import is_number
 from tunewise.evaluate.metrics.similarity import SIMILARITY, open_similarity
 from tunewise.records import Example
@@ -43,6 +44,9 @@ KNOWING, FORM = "knowing", "form"
 METRIC_NAMES = (*METRICS, SIMILARITY, KNOWING, FORM)
 SHORT_ANSWER_WORDS = 5
 """What `DOMINANT` of short texts stay within; there is mostly one way to put those, so they are matched."""
+
+ROUNDING = 1e-6
+"""What a metric may lack of 1 and yet mean right, as one that divides or multiplies may."""
 
 _BY_KIND: Mapping[AnswerKind, tuple[str, ...]] = {
     "JSON": ("exact_match", "json_field_accuracy", "json_validity"),
@@ -70,6 +74,13 @@ class Scoring:
         """All metrics of one answer, by name."""
         return {name: metric(answer, example) for name, metric in self.metrics.items()}
 
+    def score_failed(self, example: Example) -> dict[str, float | None]:
+        """No value of all metrics that have one for this example, as they do for the answer expected of it.
+
+        The others, `knowing` for one where the prompt gives the answer away, tell nothing of a failed call.
+        """
+        return {n: None for n, value in self.score(example.answer, example).items() if value is not None}
+
     def describe(self) -> str:
         """One line for the terminal."""
         others = [name for name in self.metrics if name != self.primary]
@@ -80,8 +91,8 @@ def choose_scoring(train: Sequence[Example], asked: str | None = None) -> Scorin
     """The metrics that fit the training answers, with the one that was asked for as the primary one.
 
     `asked` is a name of `METRIC_NAMES` or `module.py:function`. Raises `SpecError` where there is no such
-    metric, where it makes no sense of these answers, or where the function fails on some; and
-    `ModelUnavailableError` where it needs a model that is not installed.
+    metric, where it makes no sense of these answers or calls the expected ones less than right, or where the
+    function fails on some; and `ModelUnavailableError` where it needs a model that is not installed.
     """
     forms = infer_forms(train)
     kind = _kind_of(train, forms)
@@ -113,8 +124,16 @@ def _check_sense(asked: str, known: Mapping[str, Metric], kind: AnswerKind, trai
         )
     if asked in SET_METRICS and kind != "labels":
         raise SpecError(f"--metric {asked} is for labels, and answers here are {kind}: leave it out")
-    if all(known[asked](example.answer, example) is None for example in train):
+    of_expected = ((known[asked](example.answer, example), example.line) for example in train)
+    tried = list(islice(((value, line) for value, line in of_expected if value is not None), TRIALS))
+    if not tried:
         raise SpecError(f"--metric {asked} is undefined for all answers here, which are {kind}: leave it out")
+    worst, line = min(tried)
+    if worst < 1 - ROUNDING:
+        raise SpecError(
+            f"--metric {asked} gives the expected answer of line {line} itself {worst:.3g}, where 1 is "
+            "right: let it give that, or choose another"
+        )
 
 
 def _of_example(metric: Callable[[str, str], float | None]) -> Metric:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from metric_samples import example
+from tunewise.evaluate.metrics.knowing import Knowing
 from tunewise.evaluate.metrics.lenient import forgive_form
 from tunewise.records import Score
 
@@ -15,6 +17,10 @@ def score(
 ) -> Score:
     metrics = {"exact_match": right, "knowing": knowing}
     return Score("few-shot", name, name, "answered", answer, expected, metrics, 1, 1, 1.0)
+
+
+def knowing_of(answer: str, expected: str) -> float | None:
+    return Knowing()(answer, example("What is it?", expected))
 
 
 def is_forgiven(*scores: Score) -> list[bool]:
@@ -62,6 +68,23 @@ def test_what_it_says_does(answer: str, expected: str) -> None:
 def test_words_around_an_answer_that_shows_knowledge_are_forgiven() -> None:
     assert is_forgiven(score("It is Edge 110, I think.", "Edge 110", knowing=1.0)) == [True]
     assert is_forgiven(score("It is Edge 110, I think.", "Edge 110", knowing=None)) == [False]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("Hull beat Leeds", "Leeds beat Hull"),
+        ("5 to 9", "9 to 5"),
+        ("£12.50", "-£12.50"),
+        ("-£12.50", "£12.50"),
+        ("11.2.2024", "1.12.2024"),
+        ("C", "C#"),
+        ("C++", "C"),
+    ],
+)
+def test_the_same_words_in_another_order_or_sense_are_another_answer(answer: str, expected: str) -> None:
+    told = knowing_of(answer, expected)
+    assert is_forgiven(score(answer, expected, told)) == [False]
 
 
 def test_what_tells_expected_answers_apart_is_no_form() -> None:

@@ -20,6 +20,7 @@ from tunewise.evaluate.metrics.matching import contains_answer, exact_match, num
         f"```\n{PRICE}```",
         f"The price is {PRICE}, I think.",
         f"Here [as asked]: {PRICE}",
+        f"According to [1]: {PRICE}",
         f"Sure!\n```json\n{PRICE}\n```\nAnything else?",
         '{"currency":"zł","amount":2e3}',
         '{"currency": "z\\u0142", "amount": 2000.0}',
@@ -46,6 +47,7 @@ def test_json_is_matched_by_what_it_says(answer: str) -> None:
         ("[1, 2]", "[2, 1]"),
         ('{"0": 1}', "[1]"),
         ('{"a": NaN, "b": {"x": 1}}', '{"x": 1}'),
+        ('{"x": {"a": 1}', '{"a": 1}'),
     ],
 )
 def test_json_that_says_something_else_does_not_match(answer: str, expected: str) -> None:
@@ -85,6 +87,13 @@ def test_text_is_matched_but_for_the_white_space_and_fence_around_it() -> None:
     assert exact_match("positive ```x```", "positive") == 0.0
 
 
+def test_a_fence_around_what_is_expected_makes_no_difference() -> None:
+    query, price = "```sql\nSELECT 1;\n```", f"```json\n{PRICE}\n```"
+    assert exact_match(query, query) == exact_match("SELECT 1;", query) == 1.0
+    assert exact_match(price, price) == exact_match(PRICE.replace(" ", ""), price) == 1.0
+    assert exact_match("SELECT 2;", query) == exact_match("{}", price) == 0.0
+
+
 @pytest.mark.parametrize(
     ("answer", "expected", "right"),
     [
@@ -94,6 +103,16 @@ def test_text_is_matched_but_for_the_white_space_and_fence_around_it() -> None:
         ("2016", "2015", 0.0),
         ("1,299.50 EUR", "€1299.5", 1.0),
         ("0.001", "0", 1.0),
+        ("4.6", "5", 1.0),
+        ("4.5", "5", 0.0),
+        ("5.5", "5", 0.0),
+        ("1e3", "1000", 1.0),
+        ("1400", "1e3", 0.0),
+        ("-$5", "-5", 1.0),
+        ("$5", "-$5", 0.0),
+        ("(5)", "-5", 1.0),
+        ("–5", "-5", 1.0),
+        ("11.2.2024", "1.12.2024", None),
         ("I do not know", "42", 0.0),
         ("42", "forty-two", None),
         ("2015-07-29", "2015-07-29", None),

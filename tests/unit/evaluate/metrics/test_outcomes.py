@@ -93,5 +93,13 @@ def test_an_undefined_value_is_left_out_of_the_mean_whatever_was_answered(metric
     assert run.mean(metric) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("metric", UNDEFINED)
+def test_a_failed_call_about_which_nobody_could_be_right_or_wrong_is_left_out_too(metric: str) -> None:
+    asked = FITTING.get(metric, TOLD)[0]
+    run = answered(metric, [asked, UNDEFINED[metric], UNDEFINED[metric]], asked.answer, "positive", None)
+    assert [value_of(score, metric) for score in run.scores[1:]] == [None, None]
+    assert run.mean(metric) == pytest.approx(1.0)
+
+
 def test_only_metrics_that_compare_any_two_texts_are_always_defined() -> None:
     assert set(METRIC_NAMES) - UNDEFINED.keys() == {"exact_match", "macro_f1", "chrf"}

@@ -69,6 +69,19 @@ def test_a_metric_that_makes_no_sense_here_is_refused(
         choose_scoring(train, asked_for)
 
 
+def test_fenced_answers_are_right_by_the_metrics_that_they_are_given() -> None:
+    for answer in ("```sql\nSELECT {};\n```", '```json\n{{"a": {}}}\n```'):
+        fenced = asked(answer.format(n) for n in range(30))
+        for name in (None, "exact_match"):
+            scoring = choose_scoring(fenced, name)
+            assert scoring.score(fenced[0].answer, fenced[0])[scoring.primary] == pytest.approx(1.0)
+
+
+def test_dates_with_dots_are_no_numbers() -> None:
+    dated = asked(f"{n % 28 + 1}.{n % 12 + 1}.2024" for n in range(60))
+    assert choose_scoring(dated).answers == "short texts"
+
+
 def test_every_metric_has_a_title_in_the_report_and_a_line_in_the_documentation() -> None:
     assert set(METRIC_NAMES) == set(TITLES)
     lines = (Path(__file__).parents[4] / "docs" / "metrics.md").read_text("utf-8").splitlines()
