@@ -37,6 +37,14 @@ def test_what_is_left_out_of_a_folder_is_told(tmp_path: Path):
     assert found.describe().endswith("2 (empty.txt, picture.png)")
 
 
+def test_a_link_to_a_folder_is_not_followed_and_that_is_told(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("text", "utf-8")
+    (tmp_path / "round").symlink_to(tmp_path)
+    (tmp_path / "round.md").symlink_to(tmp_path)
+    found = read_documents(tmp_path)
+    assert (found.texts, found.left_out) == (("text",), ("round", "round.md"))
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -155,8 +163,9 @@ def test_a_pdf_that_cannot_be_read_is_named_within_a_folder_too(tmp_path: Path):
 def test_a_path_without_documents_is_named(tmp_path: Path):
     with pytest.raises(DataError, match="holds no documents"):
         read_documents(tmp_path)
-    with pytest.raises(DataError, match="there is no such file or folder"):
+    with pytest.raises(DataError) as refused:
         read_documents(tmp_path / "nothing")
+    assert refused.value.problem == "there is no such file or folder"
 
 
 def pdf(*pages: str, password: str | None = None) -> bytes:
