@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunewise.approaches.base import Approach
+from tunewise.approaches.base import Approach, Fits, Messages
 from tunewise.approaches.names import FINE_TUNED, FINE_TUNED_RAG, FROM_SCRATCH, RAG
 from tunewise.approaches.prompted import Prompted, fine_tuned
-from tunewise.approaches.rag import Fits, Messages, fine_tuned_rag
+from tunewise.approaches.rag import fine_tuned_rag
 from tunewise.approaches.rag_training import give_passages
 from tunewise.approaches.rivals import PASSAGES_OF_VARIANTS
 from tunewise.approaches.shown import Shown

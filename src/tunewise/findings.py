@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ def gather_findings(found: Evidence, settings: Settings, progress: Progress) -> 
     choice, runs, scoring = found.choice, found.runs, found.decoding.scoring
     metric = scoring.primary
     floors = tuple(floor.name for floor in all_floors() if floor.name in runs)
+    _say_shots_without_room(split.validation, shown, choice, progress)
     return Findings(
         primary_metric=metric,
         unique_examples=len(split.train) + len(split.validation) + len(split.test),
@@ -88,6 +90,19 @@ def _share_shortened(inputs: Sequence[Example], shown: Shown, choice: PromptChoi
     for example in inputs:
         rag.messages(example)
     return len(rag.shortened_ids) / len(inputs)
+
+
+def _say_shots_without_room(
+    inputs: Sequence[Example], shown: Shown, choice: PromptChoice, progress: Progress
+) -> None:
+    roomy = replace(shown, fits=lambda *_: True)
+    for setup in choice.setups.values():
+        if setup.num_shots:
+            sent, wanted = build(setup, shown), build(setup, roomy)
+            fewer = sum(len(sent.messages(one)) < len(wanted.messages(one)) for one in inputs)
+            if fewer:
+                share = f"{fewer / len(inputs):.0%} of validation inputs"
+                progress.say(f"{setup.label}: fewer shots had to do for {share}")
 
 
 def measure_neighbours(split: Split, shown: Shown, scoring: Scoring, vectors: Path) -> float | None:

@@ -195,6 +195,14 @@ def test_how_steady_a_prompt_was_reaches_the_verdict(tmp_path: Path) -> None:
     assert "how steady the answers are" in verdict.reasons[0].evidence["not_measured"]
 
 
+def test_shots_without_room_are_told(tmp_path: Path) -> None:
+    data = labelled_rows(tmp_path / "rows.jsonl", by_kind)
+    setup = PromptSetup("few-shot", num_shots=4)
+    _, _, told = find(data, {"fits": lambda messages, _: len(messages) < 9}, setup)
+    assert told == ["few-shot, 4 shots: fewer shots had to do for 100% of validation inputs"]
+    assert find(data, setup=setup)[2] == []
+
+
 def test_passages_without_room_are_counted_and_told(tmp_path: Path) -> None:
     data = labelled_rows(tmp_path / "rows.jsonl", lambda thing: f"{thing} number {DICE.randrange(10**6)}")
     documents = [Document(f"The {thing} number {n}.", "") for n in range(40) for thing in ("apple", "saw")]

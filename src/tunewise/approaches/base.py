@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal, Protocol, get_args
 
 from tunewise.records import Example, Grammar, Message
@@ -23,6 +23,10 @@ ApproachName = Literal[
 APPROACHES: tuple[ApproachName, ...] = get_args(ApproachName)
 """The rivals of a run, in the order they run."""
 
+Messages = tuple[Message, ...]
+Fits = Callable[[Messages, Example], bool]
+"""Whether the messages, sent for this example, leave room for an answer."""
+
 
 class Approach(Protocol):
     """A way of asking a model: which model, and with what messages."""
@@ -39,7 +43,7 @@ class Approach(Protocol):
     def grammar(self) -> Grammar | None:
         """What its answers are held to, as `ChatRequest` has it; None leaves them free."""
 
-    def messages(self, example: Example) -> tuple[Message, ...]:
+    def messages(self, example: Example) -> Messages:
         """What to send for this example. Looks at its prompt only, never at its answer."""
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from tunewise.approaches.prompted import Prompted
-from tunewise.records import Example, Grammar, Message
+from collections.abc import Sequence
+
+from tunewise.approaches.base import Fits, Messages
+from tunewise.approaches.prompted import choose_fitting_shots, lay_out_shots, rotate
+from tunewise.records import Example, Grammar
 from tunewise.retrieval.retriever import Retriever
 
 
@@ -22,25 +25,33 @@ class FewShotNearest:
         train: Retriever[Example],
         num_shots: int,
         grammar: Grammar | None = None,
+        fits: Fits | None = None,
         rotation: int = 0,
     ) -> None:
-        """`rotation` as `rotate_shots` says."""
+        """`fits` and `rotation` as `Prompted` has them."""
         self.model = model
         self.grammar = grammar
         self.instruction = instruction
         self.num_shots = num_shots
         self._train = train
+        self._fits = fits
         self._rotation = rotation
 
     def rotate_shots(self, places: int) -> FewShotNearest:
         """The same with the `places` least similar of its shots behind the others."""
         return FewShotNearest(
-            self.model, self.instruction, self._train, self.num_shots, self.grammar, rotation=places
+            self.model, self.instruction, self._train, self.num_shots, self.grammar, self._fits, places
         )
 
-    def messages(self, example: Example) -> tuple[Message, ...]:
-        """As `few-shot` has them. A training example is no shot for itself."""
+    def messages(self, example: Example) -> Messages:
+        """As `few-shot` has them, without the least similar where not all fit.
+
+        A training example is no shot for itself.
+        """
         near = self._train.find(example, self.num_shots + 1)
         shots = [shot for shot in near if shot.id != example.id][: self.num_shots]
-        prompt = Prompted(self.name, self.model, self.instruction, shots[::-1])
-        return prompt.rotate_shots(self._rotation).messages(example)
+
+        def lay_out(nearest: Sequence[Example]) -> Messages:
+            return lay_out_shots(self.instruction, rotate(nearest[::-1], self._rotation), example)
+
+        return lay_out(choose_fitting_shots(shots, lay_out, example, self._fits))

@@ -2,7 +2,7 @@
 
 | name | messages | model |
 |---|---|---|
-| `rag` | the instruction, then the input with its passages | base |
+| `rag` | the instruction, maybe worked examples, then the input with its passages | base |
 | `fine-tuned-rag` | the input with its passages | tuned on such inputs |
 
 In both, and in training, the last user turn is laid out as
@@ -18,26 +18,25 @@ In both, and in training, the last user turn is laid out as
     Input: what the user typed
 
 The best stands beside the input, as models use the middle of a long prompt least (Liu et al. 2024, "Lost in
-the Middle").
+the Middle"). Worked examples stand before as earlier turns, without passages of their own. Where not all
+fits, they go before passages do: these hold the answer, those show what it looks like.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+from tunewise.approaches.base import Fits, Messages
+from tunewise.approaches.prompted import choose_fitting_shots, lay_out_shots, rotate
 from tunewise.engines.base import Engine
 from tunewise.errors import RequestError
-from tunewise.records import ChatRequest, Example, Grammar, Message
+from tunewise.records import ChatRequest, Example, Grammar
 from tunewise.retrieval.passages import Passage
 from tunewise.retrieval.retriever import Retriever
 
 _LEAST_WORDS = 20
 """A passage that has to be cut to fewer is left out."""
-
-Messages = tuple[Message, ...]
-Fits = Callable[[Messages, Example], bool]
-"""Whether the messages, sent for this example, leave room for an answer."""
 
 
 class Rag:
@@ -52,7 +51,10 @@ class Rag:
         num_passages: int,
         fits: Fits,
         grammar: Grammar | None = None,
+        shots: Sequence[Example] = (),
+        rotation: int = 0,
     ) -> None:
+        """`shots` and `rotation` as `Prompted` has them."""
         self.name = name
         self.model = model
         self.grammar = grammar
@@ -62,12 +64,39 @@ class Rag:
         """The examples for which fewer or shorter passages had to do, so far."""
         self._passages = passages
         self._fits = fits
+        self._shots = tuple(shots)
+        self._rotation = rotation
+
+    @property
+    def num_shots(self) -> int:
+        """How many examples are shown where there is room."""
+        return len(self._shots)
+
+    def rotate_shots(self, places: int) -> Rag:
+        """The same with the first `places` of its shots behind the others."""
+        return Rag(
+            self.name,
+            self.model,
+            self.instruction,
+            self._passages,
+            self.num_passages,
+            self._fits,
+            self.grammar,
+            self._shots,
+            places,
+        )
 
     def messages(self, example: Example) -> Messages:
-        """The instruction as system message, and the example's own turns with the passages in the last."""
-        before = () if self.instruction is None else (Message("system", self.instruction),)
+        """The instruction, the shots, and the example's own turns with the passages in the last."""
         found = self._passages.find(example, self.num_passages)
-        messages, is_shortened = add_what_fits((*before, *example.turns), found, example, self._fits)
+
+        def lay_out(shots: Sequence[Example]) -> Messages:
+            return lay_out_shots(self.instruction, rotate(shots, self._rotation), example)
+
+        shots = choose_fitting_shots(
+            self._shots, lambda shots: add_passages(lay_out(shots), found), example, self._fits
+        )
+        messages, is_shortened = add_what_fits(lay_out(shots), found, example, self._fits)
         if is_shortened:
             self.shortened_ids.add(example.id)
         return messages

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tunewise.approaches.rag import Fits, add_what_fits
+from tunewise.approaches.base import Fits
+from tunewise.approaches.rag import add_what_fits
 from tunewise.records import Example
 from tunewise.retrieval.hits import holds_any, sought_phrases
 from tunewise.retrieval.passages import Passage

@@ -45,8 +45,10 @@ class PromptSetup:
 
     @property
     def is_longest(self) -> bool:
-        """Whether no prompt of its rival has more in it."""
-        return self.num_shots == NUMBERS_OF_SHOTS[-1] or self.num_passages == NUMBERS_OF_PASSAGES[-1]
+        """Whether hardly a prompt of its rival has more in it: the most shots or passages, or both."""
+        has_both = self.num_shots > 0 and self.num_passages > 0
+        has_most = self.num_shots == NUMBERS_OF_SHOTS[-1] or self.num_passages == NUMBERS_OF_PASSAGES[-1]
+        return has_both or has_most
 
 
 class Rival(Protocol):
@@ -103,9 +105,9 @@ class FewShot:
         yield from _setups_with_shots(self.name, wordings)
 
     def build(self, setup: PromptSetup, shown: Shown) -> Approach:
-        """The shots stand as earlier turns."""
+        """The shots stand as earlier turns, fewer where the context has no room for all."""
         shots = draw_shots(shown.train, setup.num_shots, shown.seed)
-        return Prompted(setup.rival, shown.model, setup.instruction, shots, setup.grammar)
+        return Prompted(setup.rival, shown.model, setup.instruction, shots, setup.grammar, shown.fits)
 
 
 class NearestShots:
@@ -118,29 +120,37 @@ class NearestShots:
         yield from _setups_with_shots(self.name, wordings)
 
     def build(self, setup: PromptSetup, shown: Shown) -> Approach:
-        """The nearest stands last."""
+        """The nearest stands last; fewer where the context has no room for all."""
         assert shown.near is not None
-        return FewShotNearest(shown.model, setup.instruction, shown.near, setup.num_shots, setup.grammar)
+        instruction, number = setup.instruction, setup.num_shots
+        return FewShotNearest(shown.model, instruction, shown.near, number, setup.grammar, shown.fits)
 
 
 class WithPassages:
-    """The input under an instruction, with passages of the user's documents that were found for it."""
+    """The input under an instruction, with passages of the user's documents that were found for it.
+
+    `fine-tuned-rag` has learned from examples, so one setup shows some: else its gain might be theirs.
+    """
 
     name = "rag"
 
     def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
-        """Each number of passages with the plainest wording, and each other wording with one of them."""
+        """Each number of passages with the plainest wording; other wordings, and shots, with one of them."""
         plainest, *others = wordings
         for number in NUMBERS_OF_PASSAGES:
             yield _setup(self.name, plainest, num_passages=number)
         for wording in others:
             yield _setup(self.name, wording, num_passages=PASSAGES_OF_VARIANTS)
+        yield _setup(self.name, plainest, num_shots=SHOTS_OF_VARIANTS, num_passages=PASSAGES_OF_VARIANTS)
 
     def build(self, setup: PromptSetup, shown: Shown) -> Approach:
-        """Fewer passages where the context has no room for all."""
+        """Fewer shots, then fewer passages, where the context has no room for all."""
         assert shown.passages is not None
         instruction, number = setup.instruction, setup.num_passages
-        return Rag(self.name, shown.model, instruction, shown.passages, number, shown.fits, setup.grammar)
+        shots = draw_shots(shown.train, setup.num_shots, shown.seed)
+        return Rag(
+            self.name, shown.model, instruction, shown.passages, number, shown.fits, setup.grammar, shots
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +169,7 @@ class Remote:
         yield from _setups_with_shots(self.name, wordings)
 
     def build(self, setup: PromptSetup, shown: Shown) -> Approach:
-        """As `few-shot`, for a model of its own."""
+        """As `few-shot`, for a model of its own, whose context is not known: all shots are sent."""
         shots = draw_shots(shown.train, setup.num_shots, shown.seed)
         return Prompted(self.name, remote_model(self.name), setup.instruction, shots, setup.grammar)
 

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tunewise.approaches.rag import Fits, fits_engine
+from tunewise.approaches.base import Fits
+from tunewise.approaches.rag import fits_engine
 from tunewise.data.documents import read_documents
 from tunewise.engines.base import Engine
 from tunewise.progress import Progress

@@ -14,16 +14,22 @@ SHORT_WORDS = 4
 """Every word counts in texts up to this; in longer ones only numbers and names do."""
 
 _UNIT = re.compile(
-    r"\d(?:[\d.,:/-]*\d)?"
+    r"(?:(?<![\w)])[-−])?\d(?:[\d.,:/-]*\d)?"
     r"|[\u3040-\u30ff\u3400-\u9fff]"  # scripts without spaces: each character is a word
     r"|[^\W\d_]+"
 )
-_TRAILING_ZEROS = re.compile(r"(?<=\d)[.,]0{1,2}$|(?<=[.,]\d)0$")
+_WITH_COMMAS = re.compile(r"-?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?")
+_WITH_POINTS = re.compile(r"-?[1-9]\d{0,2}(?:(?:\.\d{3})+,\d+|(?:\.\d{3}){2,})")
+_DECIMAL = re.compile(r"-?\d+[.,]\d+")
+_THOUSANDS_OR_DECIMAL = re.compile(r"-?[1-9]\d{0,2}\.\d{3}")
 _SENTENCE_ENDS = ".!?:\n"
 
 
 def text_units(text: str) -> Iterator[str]:
-    """Words without their case, and numbers without their separators: 1,234.50 and 1234.5 are one."""
+    """Words without their case, and numbers in one way of writing: 1,234.50 and 1.234,5 are 1234.5.
+
+    Dates, times and ranges stay as they are. A single comma before three digits parts thousands.
+    """
     for match in _UNIT.finditer(text):
         yield _normalise_unit(match[0])
 
@@ -85,11 +91,25 @@ def _facts(text: str) -> Iterator[str]:
     for match in _UNIT.finditer(text):
         before = text[: match.start()].rstrip()
         begins = not before or before[-1] in _SENTENCE_ENDS
-        if match[0][0].isdigit() or (match[0][0].isupper() and not begins):
+        if _is_number(match[0]) or (match[0][0].isupper() and not begins):
             yield _normalise_unit(match[0])
 
 
 def _normalise_unit(unit: str) -> str:
-    if not unit[0].isdigit():
-        return unit.casefold()
-    return re.sub(r"\D", "", _TRAILING_ZEROS.sub("", unit))
+    return _normalise_number(unit.replace("−", "-")) if _is_number(unit) else unit.casefold()
+
+
+def _is_number(unit: str) -> bool:
+    return unit[-1].isdecimal()
+
+
+def _normalise_number(number: str) -> str:
+    if _WITH_COMMAS.fullmatch(number):
+        number = number.replace(",", "")
+    elif _WITH_POINTS.fullmatch(number):
+        number = number.replace(".", "").replace(",", ".")
+    elif _DECIMAL.fullmatch(number):
+        number = number.replace(",", ".")
+        if _THOUSANDS_OR_DECIMAL.fullmatch(number):
+            return number  # 2.500 may be 2.5 and may be 2500, so it is neither.
+    return number.rstrip("0").rstrip(".") if _DECIMAL.fullmatch(number) else number

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 COMPRESSED = (".gz", ".zst")
 """What may follow the endings."""
 
+_UNSEEN = "script, style, template, noscript, [hidden]"
+_HEADINGS = "h1, h2, h3, h4, h5, h6"
 _BLANK_LINES = re.compile(r"\n\s*\n")
 
 Part = tuple[str, str]
@@ -33,7 +35,7 @@ def kind_of(path: Path) -> str:
 
 
 def read_parts(path: Path, encoding: str | None = None) -> list[Part]:
-    """The file's texts, empty ones among them. Raises `DataError`.
+    """The file's texts, empty ones among them, without halves of surrogate pairs. Raises `DataError`.
 
     `encoding` is that of text which is not UTF-8 and has no byte order mark.
     """
@@ -43,7 +45,12 @@ def read_parts(path: Path, encoding: str | None = None) -> list[Part]:
             content = stream.read()
         except DAMAGE as error:
             raise DataError(path, f"cannot be read ({error}): get or make the file anew") from None
-    return list(READERS[kind_of(path)](file, content))
+    return [(place, _mend_surrogates(text)) for place, text in READERS[kind_of(path)](file, content)]
+
+
+def _mend_surrogates(text: str) -> str:
+    """Pairs as their character, and halves, which no encoding can write, as U+FFFD: browsers do the same."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _read_text(file: DataFile, content: bytes) -> Iterator[Part]:
@@ -69,23 +76,30 @@ def _read_row(path: Path, number: int, line: str) -> str:
 
 
 def _read_html(file: DataFile, content: bytes) -> Iterator[Part]:
-    """What a browser would show, with headings as Markdown has them and table rows as lines."""
+    """What a browser would show, with headings as Markdown has them and rows of tables as lines."""
     from justhtml import JustHTML
 
     page = JustHTML(content, sanitize=False)
-    for heading in page.query("h1, h2, h3, h4, h5, h6"):
+    needs_scripts = page.query_one("script") is not None
+    for unseen in page.query(_UNSEEN):
+        if unseen.parent is not None:
+            unseen.parent.remove_child(unseen)
+    for heading in page.query(_HEADINGS):
         _set_text(heading, f"{'#' * int(heading.name[1])} {_line_of(heading)}")
     for row in page.query("tr"):
-        _set_text(row, " | ".join(_line_of(cell) for cell in row.query("th, td")))
+        # Rows around other rows or headings lay the page out, and hold no data.
+        if row.query_one(f"tr, {_HEADINGS}") is None:
+            cells = [cell for cell in row.children or () if cell.name in ("th", "td")]
+            _set_text(row, " | ".join(map(_line_of, cells)))
     body = page.query_one("body")
     text = body.to_text(separator="\n\n", strip=False, separator_blocks_only=True) if body else ""
-    if not text.strip():
+    if needs_scripts and not text.strip():
         raise DataError(file.path, "shows no text until its scripts run: save it as a browser shows it")
     yield "", _BLANK_LINES.sub("\n\n", text).strip()
 
 
 def _line_of(node: Node) -> str:
-    return " ".join(node.to_text(separator="", strip=False).split())
+    return " ".join(node.to_text(separator=" ", strip=False, separator_blocks_only=True).split())
 
 
 def _set_text(node: Node, text: str) -> None:

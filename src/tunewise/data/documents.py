@@ -27,7 +27,7 @@ class Documents:
     documents: tuple[Document, ...]
     """In the order of their files' paths, and in each as they stand there."""
     left_out: tuple[str, ...]
-    """Files of other kinds, and files and pages without any text."""
+    """Files of other kinds, files and pages without any text, and links to folders."""
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -65,21 +65,26 @@ def read_documents(path: Path, encoding: str | None = None) -> Documents:
     return Documents(tuple(found), tuple(left_out))
 
 
-def _files_of(path: Path) -> Iterator[Path]:
+def _files_of(path: Path) -> list[Path]:
     try:
         if path.is_dir():
-            # Not rglob(), which passes over folders that may not be looked into.
-            walked = os.walk(path, onerror=_raise)
-            below = sorted(Path(folder, name) for folder, _, names in walked for name in names)
-            yield from (file for file in below if not _is_hidden(file, path))
-            return
-        if not path.exists():
-            raise DataError(path, "there is no such file or folder")
+            return sorted(file for file in _walk(path) if not _is_hidden(file, path))
+        exists = path.exists()
     except (OSError, ValueError) as error:  # No right to look, or a name that no file system can hold.
         raise DataError(path, f"cannot be read: {error}") from None
+    if not exists:
+        raise DataError(path, "there is no such file or folder")
     if not _is_document(path):
         raise DataError(path, f"is no document that can be read: give one that ends with {_endings()}")
-    yield path
+    return [path]
+
+
+def _walk(path: Path) -> Iterator[Path]:
+    """Files in the folder and below, and links to folders, which are not followed, as they may go round."""
+    # Not rglob(), which passes over folders that may not be looked into.
+    for folder, folders, names in os.walk(path, onerror=_raise):
+        yield from (Path(folder, name) for name in names)
+        yield from (link for name in folders if (link := Path(folder, name)).is_symlink())
 
 
 def _raise(error: OSError) -> None:
@@ -91,7 +96,7 @@ def _is_hidden(file: Path, folder: Path) -> bool:
 
 
 def _is_document(file: Path) -> bool:
-    return kind_of(file) in READERS
+    return kind_of(file) in READERS and not file.is_dir()
 
 
 def _endings() -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tunewise.approaches.base import Approach
 from tunewise.approaches.few_shot_nearest import FewShotNearest
 from tunewise.approaches.prompted import Prompted
+from tunewise.approaches.rag import Rag
 from tunewise.data.strict_json import read_object
 from tunewise.engines.base import Engine
 from tunewise.evaluate.metrics.json_fields import name_leaves
@@ -124,7 +125,7 @@ def describe(name: str, seen: Consistency) -> str:
 
 
 def _other_orders(approach: Approach) -> list[Approach]:
-    if not isinstance(approach, Prompted | FewShotNearest):
+    if not isinstance(approach, Prompted | FewShotNearest | Rag):
         return []
     return [approach.rotate_shots(places) for places in range(1, min(MAX_ORDERS, approach.num_shots))]
 

@@ -17,7 +17,8 @@ OVERLAP_WORDS = 32
 # Scripts without spaces count by the character, and what has no spaces (a hash, a table of data) by 30.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\s\u3040-\u30ff\u3400-\u9fff]{1,30}")
 _HEADING = re.compile(r"(#{1,6})\s+(\S.*?)[\s#]*$")
-_FENCES = ("```", "~~~")
+_FENCE = re.compile(r"\s*(?:```[^`]*|~~~.*)$")
+"""Of code blocks. With more backticks in its line it is code within that line, as CommonMark has it."""
 _PARAGRAPH, _SENTENCE, _LINE, _WITHIN = 3, 2, 1, 0
 
 
@@ -38,7 +39,8 @@ def cut_passages(
 
     None holds parts of two documents, or of two sections under Markdown headings. A section of more than
     `max_words` (without its headings) is cut at the strongest break in the second half of what fits: between
-    paragraphs, else sentences, else lines, else words; the next passage begins up to `overlap_words` before.
+    paragraphs, else sentences, else lines, else words. The next passage begins up to `overlap_words` before
+    it, where something begins, or, if the cut parts words and nothing does, as far as that before.
     """
     passages: dict[str, Passage] = {}
     for document in documents:
@@ -55,7 +57,7 @@ def _sections(text: str) -> Iterator[tuple[str, str]]:
     body: list[str] = []
     in_code = False
     for line in text.splitlines():
-        in_code ^= line.lstrip().startswith(_FENCES)
+        in_code ^= _FENCE.match(line) is not None
         heading = None if in_code else _HEADING.match(line)
         if heading is None:
             body.append(line)
@@ -82,7 +84,9 @@ def _cut(body: str, max_words: int, overlap_words: int) -> Iterator[str]:
         if end == len(words):
             return
         overlap = range(max(end - overlap_words, start + 1), end)
-        start = next((place for place in overlap if breaks[place] > _WITHIN), end)
+        beginnings = [place for place in overlap if breaks[place] > _WITHIN]
+        anywhere = overlap if breaks[end] == _WITHIN else ()
+        start = [*beginnings, *anywhere, end][0]
 
 
 def _break_between(body: str, word: re.Match[str], following: re.Match[str]) -> int:

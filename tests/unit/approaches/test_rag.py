@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from echo_engine import EchoEngine
+from tunewise.approaches.base import Messages
 from tunewise.approaches.few_shot_nearest import FewShotNearest
-from tunewise.approaches.rag import Messages, Rag, add_what_fits, fine_tuned_rag, fits_engine
+from tunewise.approaches.rag import Rag, add_what_fits, fine_tuned_rag, fits_engine
 from tunewise.approaches.rag_training import DISTRACTED_SHARE, WITHHELD_SHARE, give_passages
 from tunewise.data.documents import Document
 from tunewise.records import Example, Message
@@ -89,6 +90,18 @@ def test_the_worst_passages_go_first_where_not_all_fit_and_that_is_counted(tmp_p
     roomy = Rag("rag", "base", None, found, 2, within(99))
     roomy.messages(row)
     assert roomy.shortened_ids == set()
+
+
+def test_worked_examples_go_before_passages_do_where_not_all_fits(tmp_path: Path) -> None:
+    found = passages(tmp_path, "Mars is cold and red.", "Mars is red.")
+    shots = [example("Is Venus red?", "no"), example("Is Pluto red?", "no")]
+    row = example("Is Mars red?")
+    sent = {}
+    for num_words in (99, 23, 19, 12):
+        rag = Rag("rag", "base", None, found, 2, within(num_words), shots=shots)
+        *turns, asked = rag.messages(row)
+        sent[num_words] = len(turns) // 2, asked.content.count("["), len(rag.shortened_ids)
+    assert sent == {99: (2, 2, 0), 23: (1, 2, 0), 19: (0, 2, 0), 12: (0, 1, 1)}
 
 
 def test_the_last_passage_is_cut_or_left_out() -> None:

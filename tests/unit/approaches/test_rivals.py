@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,9 +129,30 @@ def test_no_approach_shows_the_answer_it_is_asked_for(shown: Shown) -> None:
 def test_nearest_shots_and_passages_are_those_of_the_input(shown: Shown) -> None:
     nearest = build(setup("few-shot-nearest", None, 1), shown).messages(example("greener than blue", "?"))
     assert [message.content for message in nearest][:2] == ["greener", "2"]
-    (asked,) = build(setup("rag", None, 1), shown).messages(example("what is red", "?"))
+    (asked,) = build(PromptSetup("rag", num_passages=1), shown).messages(example("what is red", "?"))
     assert "Red is 1." in asked.content
     assert asked.content.endswith("what is red")
+
+
+def test_one_setup_of_rag_shows_worked_examples_as_few_shot_does_and_counts_as_long(shown: Shown) -> None:
+    *others, both = list_setups(["rag"], [Wording("I."), Wording("I. JSON.", note="form told")])
+    assert both.label == "rag, 4 shots, 2 passages"
+    assert (both.instruction, both.is_longest) == ("I.", True)
+    assert [setup.num_shots for setup in others] == [0, 0, 0, 0]
+    asked = example("Is red 1?", "?")
+    few_shot = build(PromptSetup("few-shot", "I.", num_shots=4), shown).messages(asked)
+    with_passages = build(PromptSetup("rag", "I.", num_passages=2), shown).messages(asked)
+    assert build(both, shown).messages(asked) == (*few_shot[:-1], with_passages[-1])
+
+
+def test_shots_that_do_not_fit_are_left_out_the_last_drawn_or_the_least_similar_first(shown: Shown) -> None:
+    tight = replace(shown, fits=lambda messages, _: len(messages) <= 1 + 2 * 2 + 1)
+    asked = example("greenest of all", "?")
+    for rival in ("few-shot", "few-shot-nearest"):
+        fitting = build(setup(rival, "I.", 2), shown).messages(asked)
+        assert build(setup(rival, "I.", 4), tight).messages(asked) == fitting
+        nothing_fits = replace(shown, fits=lambda *_: False)
+        assert build(setup(rival, "I.", 4), nothing_fits).messages(asked) == (fitting[0], fitting[-1])
 
 
 def test_every_setup_has_a_label_of_its_own(shown: Shown) -> None:
@@ -140,7 +162,7 @@ def test_every_setup_has_a_label_of_its_own(shown: Shown) -> None:
         Wording("I.", Grammar("lark", "x"), "b"),
     ]
     setups = list_setups([rival.name for rival in RIVALS], wordings)
-    assert len({setup.label for setup in setups}) == len(setups) == 1 + 3 + 5 + 5 + 5
+    assert len({setup.label for setup in setups}) == len(setups) == 1 + 3 + 5 + 5 + 6
     assert {build(setup, shown).name for setup in setups} == {rival.name for rival in RIVALS}
 
 

@@ -37,6 +37,14 @@ def test_what_is_left_out_of_a_folder_is_told(tmp_path: Path):
     assert found.describe().endswith("2 (empty.txt, picture.png)")
 
 
+def test_a_link_to_a_folder_is_not_followed_and_that_is_told(tmp_path: Path):
+    (tmp_path / "a.txt").write_text("text", "utf-8")
+    (tmp_path / "round").symlink_to(tmp_path)
+    (tmp_path / "round.md").symlink_to(tmp_path)
+    found = read_documents(tmp_path)
+    assert (found.texts, found.left_out) == (("text",), ("round", "round.md"))
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
@@ -62,6 +70,52 @@ def test_of_html_the_shown_text_is_read_with_its_headings_and_table_rows(tmp_pat
     assert text.split("\n\n") == ["# Our Sizes", "Are snake_cases.", "## Old", "Model | Size", "A | 7 mm"]
 
 
+@pytest.mark.parametrize(
+    ("page", "shown"),
+    [
+        ("<td>Red<br>Blue</td><td><p>7</p><p>mm</p></td>", ["Red Blue | 7 mm"]),
+        ("<td><h2>Size<br>Guide</h2><p>In mm.</p></td><td>By us</td>", ["## Size Guide", "In mm.", "By us"]),
+        (
+            "<td>Menu</td><td><table><tr><td>A</td><td>7 mm</td></tr><tr><td>B</td></tr></table></td>",
+            ["Menu", "A | 7 mm", "B"],
+        ),
+    ],
+)
+def test_lines_and_blocks_within_a_table_stay_apart_and_are_told_once(tmp_path: Path, page, shown):
+    (tmp_path / "a.html").write_text(f"<table><tr>{page}</tr></table>", "utf-8")
+    (text,) = read_documents(tmp_path / "a.html").texts
+    assert text.split("\n\n") == shown
+
+
+@pytest.mark.parametrize(
+    "unseen",
+    [
+        "<script>let x</script>",
+        "<style>p {}</style>",
+        "<template><p>x</p></template>",
+        "<noscript>Turn scripts on.</noscript>",
+        "<div hidden><h2>Old</h2><script>let x</script></div>",
+    ],
+)
+def test_of_html_what_a_browser_does_not_show_is_no_text(tmp_path: Path, unseen):
+    (tmp_path / "a.html").write_text(f"<body><p>Red.</p>{unseen}<p>Blue.</p>", "utf-8")
+    assert read_documents(tmp_path / "a.html").texts == ("Red.\n\nBlue.",)
+
+
+@pytest.mark.parametrize("name", ["a.txt", "a.html"])
+def test_an_empty_file_of_any_kind_is_left_out(tmp_path: Path, name):
+    (tmp_path / name).write_bytes(b"")
+    (tmp_path / "b.txt").write_text("text", "utf-8")
+    assert read_documents(tmp_path).left_out == (name,)
+
+
+def test_half_a_surrogate_pair_is_replaced_so_that_the_text_can_be_written(tmp_path: Path):
+    (tmp_path / "a.jsonl").write_text(
+        r'{"text": "abc \ud835 def"}' + "\n" + r'{"text": "\ud83d\ude00"}', "utf-8"
+    )
+    assert read_documents(tmp_path / "a.jsonl").texts == ("abc \ufffd def", "\U0001f600")
+
+
 def test_each_page_of_a_pdf_is_a_document(tmp_path: Path):
     (tmp_path / "a.pdf").write_bytes(pdf("First page.", "", "Third page."))
     found = read_documents(tmp_path / "a.pdf")
@@ -85,6 +139,7 @@ def test_each_page_of_a_pdf_is_a_document(tmp_path: Path):
         ),
         ("a.txt.gz", b"\x1f\x8b\x08", "cannot be read .*: get or make the file anew"),
         ("a.html", b"<script>show()</script>", "shows no text until its scripts run"),
+        ("a.html", b"<body><div></div><script>show()</script>", "shows no text until its scripts run"),
         ("a.pdf", b"%PDF-1.7 and then nothing", "is no PDF that can be read"),
         ("a.docx", b"PK", "is no document that can be read: give one that ends with .txt, "),
     ],
@@ -108,8 +163,9 @@ def test_a_pdf_that_cannot_be_read_is_named_within_a_folder_too(tmp_path: Path):
 def test_a_path_without_documents_is_named(tmp_path: Path):
     with pytest.raises(DataError, match="holds no documents"):
         read_documents(tmp_path)
-    with pytest.raises(DataError, match="there is no such file or folder"):
+    with pytest.raises(DataError) as refused:
         read_documents(tmp_path / "nothing")
+    assert refused.value.problem == "there is no such file or folder"
 
 
 def pdf(*pages: str, password: str | None = None) -> bytes:

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from toy import make_loaded
+from tunewise.approaches.base import Approach
 from tunewise.approaches.few_shot_nearest import FewShotNearest
 from tunewise.approaches.prompted import Prompted, fine_tuned
+from tunewise.approaches.rag import Rag
+from tunewise.data.documents import Document
 from tunewise.engines.local import LocalEngine
 from tunewise.evaluate.consistency import (
     DEPLOYMENT_TEMPERATURE,
@@ -22,7 +25,7 @@ from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.runner import Decoding
 from tunewise.progress import SilentProgress
 from tunewise.records import ChatRequest, Completion, Consistency, Example, Message
-from tunewise.retrieval.retriever import retrieve_examples
+from tunewise.retrieval.retriever import retrieve_examples, retrieve_passages
 from tunewise.serve.wire import DEFAULT_TEMPERATURE
 
 
@@ -60,7 +63,7 @@ def right_answer(request: ChatRequest) -> str:
 
 
 def measure(
-    answer: Callable[[ChatRequest], str | None], approach: Prompted | FewShotNearest = PROMPT
+    answer: Callable[[ChatRequest], str | None], approach: Approach = PROMPT
 ) -> tuple[Consistency, list[ChatRequest]]:
     engine = Answers(answer)
     seen = measure_consistency(approach, LABELLED, engine, DECODING, 7, SilentProgress())
@@ -122,6 +125,14 @@ def test_nearest_shots_are_rotated_too(tmp_path: Path) -> None:
     near = FewShotNearest("toy", None, retrieve_examples(LABELLED[:30], 0, None, tmp_path), 3)
     usual, rotated = (one.messages(LABELLED[50]) for one in (near, near.rotate_shots(1)))
     assert rotated == (*usual[2:6], *usual[:2], usual[6])
+
+
+def test_shots_beside_passages_are_rotated_too(tmp_path: Path) -> None:
+    passages = retrieve_passages([Document("Question 50.", "")], None, tmp_path)
+    rag = Rag("rag", "toy", None, passages, 1, lambda *_: True, shots=LABELLED[:3])
+    usual, rotated = (one.messages(LABELLED[50]) for one in (rag, rag.rotate_shots(1)))
+    assert rotated == (*usual[2:6], *usual[:2], usual[6])
+    assert len(measure(lambda _: "yes", rag)[1]) == (5 + 3 + 2) * NUM_INPUTS
 
 
 def test_a_model_without_shots_is_asked_in_layouts_alone() -> None:

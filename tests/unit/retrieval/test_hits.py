@@ -58,6 +58,12 @@ def test_what_was_found_is_told_example_by_example(tmp_path: Path):
     assert shares == {held.id: 1.0, lacking.id: 0.0}
 
 
+def test_another_number_of_the_same_digits_is_no_hit(tmp_path: Path):
+    row = example("How heavy is it?", "1.5")
+    assert held_shares(retriever(tmp_path, "How heavy? It weighs 15 kg."), [row], 1) == {row.id: 0.0}
+    assert held_shares(retriever(tmp_path, "How heavy? It weighs 1,50 kg."), [row], 1) == {row.id: 1.0}
+
+
 def test_a_short_answer_has_to_stand_together():
     assert sought_phrases(example("Which browser?", "Edge 110")) == [" edge 110 "]
 

@@ -1,5 +1,7 @@
 """Documents are cut into passages where they have breaks, and each passage says where it comes from."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +33,10 @@ def test_what_looks_like_a_heading_in_code_is_none():
     assert texts(code) == ["Build\n```\n# a comment\nmake\n```"]
 
 
+def test_code_within_a_line_opens_no_block_of_code():
+    assert texts("# Build\n```make```\n# Test\nmake test") == ["Build\n```make```", "Test\nmake test"]
+
+
 def test_paragraphs_are_cut_apart_before_sentences_are():
     paragraphs = "a b c. d e f.\n\ng h i. j k l."
     assert texts(paragraphs, max_words=9, overlap_words=0) == ["a b c. d e f.", "g h i. j k l."]
@@ -45,6 +51,17 @@ def test_sentences_are_cut_apart_before_lines_and_words_are():
 def test_a_passage_begins_with_the_last_sentence_of_the_one_before():
     sentences = "a b c. d e. f g. h i."
     assert texts(sentences, max_words=5, overlap_words=2) == ["a b c. d e.", "d e. f g.", "f g. h i."]
+
+
+def test_what_a_cut_between_words_parts_stands_whole_in_the_next_passage():
+    words = [f"w{n}" for n in range(400)]
+    pieces = texts(" ".join(words))
+    assert [len(piece.split()) for piece in pieces] == [160, 160, 144]
+    assert all(any(f"{one} {other}" in piece for piece in pieces) for one, other in pairwise(words))
+
+
+def test_a_cut_between_sentences_parts_nothing_and_is_not_reached_behind():
+    assert texts("a b c d. e f g h.", max_words=5, overlap_words=2) == ["a b c d.", "e f g h."]
 
 
 def test_scripts_without_spaces_are_cut_by_the_character_and_after_their_full_stops():
