@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 from tunewise.approaches.names import FINE_TUNED
+from tunewise.chat.turns import fold_system, put_under
 from tunewise.records import Example, Grammar, Message
 
 
@@ -38,23 +39,15 @@ class Prompted:
 
     def messages(self, example: Example) -> tuple[Message, ...]:
         """The instruction as system message, the shots as earlier turns, and the example's own turns."""
-        before = [] if self.instruction is None else [Message("system", self.instruction)]
-        for shot in self.shots:
-            before += [*shot.turns, shot.messages[-1]]
-        return (*before, *example.turns)
+        if not self.shots:
+            return put_under(self.instruction, example.turns)
+        shown = [turn for shot in self.shots for turn in (*fold_system(shot.turns), shot.messages[-1])]
+        return put_under(self.instruction, (*shown, *fold_system(example.turns)))
 
 
 def fine_tuned(model: str) -> Prompted:
     """The input alone, to a model that was trained to need no more."""
     return Prompted(FINE_TUNED, model)
-
-
-def common_instruction(train: Sequence[Example]) -> str | None:
-    """The system message that most training rows open with; None when most have none."""
-    counts: dict[str | None, int] = {}
-    for example in train:
-        counts[example.instruction] = counts.get(example.instruction, 0) + 1
-    return max(counts, key=lambda instruction: counts[instruction], default=None)
 
 
 def draw_shots(train: Sequence[Example], number: int, seed: int) -> list[Example]:

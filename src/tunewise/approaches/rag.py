@@ -26,6 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from tunewise.chat.turns import put_under
 from tunewise.engines.base import Engine
 from tunewise.errors import RequestError
 from tunewise.records import ChatRequest, Example, Grammar, Message
@@ -65,9 +66,9 @@ class Rag:
 
     def messages(self, example: Example) -> Messages:
         """The instruction as system message, and the example's own turns with the passages in the last."""
-        before = () if self.instruction is None else (Message("system", self.instruction),)
+        asked = put_under(self.instruction, example.turns)
         found = self._passages.find(example, self.num_passages)
-        messages, is_shortened = add_what_fits((*before, *example.turns), found, example, self._fits)
+        messages, is_shortened = add_what_fits(asked, found, example, self._fits)
         if is_shortened:
             self.shortened_ids.add(example.id)
         return messages

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tunewise.data.duplicates import RepeatedInputs, find_repeated_inputs, input_key, remove_exact_duplicates
+from tunewise.data.duplicates import RepeatedInputs, find_repeated_inputs, key_of, remove_exact_duplicates
 from tunewise.data.formats.folder import HUB_PREFIX, cached_hub_files
 from tunewise.data.near_duplicates import find_near_duplicates
 from tunewise.data.reading import Reading
@@ -53,6 +53,11 @@ class Dataset:
         """The sides that are taken as they are."""
         return {side: given.examples for side, given in self.given.items()}
 
+    @property
+    def own_system(self) -> bool:
+        """Whether system messages are a part of the inputs."""
+        return self.examples[0].own_system
+
     def describe(self) -> str:
         """One line for the terminal."""
         dropped = f"; {self.num_duplicates} exact duplicates removed" if self.num_duplicates else ""
@@ -63,6 +68,8 @@ class Dataset:
                 f"; {len(self.leaked_lines)} {rows} left out because the given {' or '.join(self.given)} "
                 f"file holds their input, a near duplicate of it or their group (lines {lines})"
             )
+        if self.own_system:
+            dropped += "; their system messages differ, so each is kept as a part of its row's input"
         return f"{self.path}: {self.num_rows} rows, {len(self.examples)} different examples{dropped}"
 
 
@@ -71,16 +78,19 @@ def read_dataset(
     group_key: str | None = None,
     given: Mapping[str, Path] | None = None,
     reading: Reading = AS_THE_FILE_SAYS,
+    instructions: str | None = None,
 ) -> Dataset:
     """Read and check `path`, and the files `given` as "validation" and "test".
 
     Given sides are taken as they are, and rows of `path` that tell of theirs left out, see `_find_leaked`.
-    Examples come in the groups of `group_siblings`, over all files.
+    Examples come in the groups of `group_siblings`, over all files. `instructions` stand for all system
+    messages, which otherwise are a part of the inputs, in every file, where those of `path` vary.
     Raises `DataError` with the line of the first row that cannot be used, or that two given files share.
     """
-    rows = read_examples(path, group_key, reading)
+    rows = read_examples(path, group_key, reading, None if instructions is None else False)
+    own_system = rows[0].own_system
     examples, dropped = remove_exact_duplicates(rows)
-    sides = {side: _read_given(file, group_key, reading) for side, file in (given or {}).items()}
+    sides = {side: _read_given(file, group_key, reading, own_system) for side, file in (given or {}).items()}
     _refuse_shared(sides)
     held_out = [row for side in sides.values() for row in side.examples]
     leaked = _find_leaked(examples, held_out) if held_out else set()
@@ -106,8 +116,8 @@ def read_dataset(
     )
 
 
-def _read_given(path: Path, group_key: str | None, reading: Reading) -> GivenSide:
-    examples, _ = remove_exact_duplicates(read_examples(path, group_key, reading))
+def _read_given(path: Path, group_key: str | None, reading: Reading, own_system: bool) -> GivenSide:
+    examples, _ = remove_exact_duplicates(read_examples(path, group_key, reading, own_system))
     return GivenSide(path, sha256_of_data(path), tuple(examples))
 
 
@@ -122,8 +132,7 @@ def _find_leaked(examples: Sequence[Example], held_out: Sequence[Example]) -> se
     links = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(rows), len(rows)))
     _, components = connected_components(links, directed=False)
     traits = [
-        (input_key(row.prompt), row.group, int(component))
-        for row, component in zip(rows, components, strict=True)
+        (key_of(row), row.group, int(component)) for row, component in zip(rows, components, strict=True)
     ]
     inputs, groups, near = (set(held) for held in zip(*traits[len(examples) :], strict=True))
     return {
@@ -137,7 +146,7 @@ def _refuse_shared(sides: Mapping[str, GivenSide]) -> None:
     held: dict[str, tuple[Path, int]] = {}
     for side in sides.values():
         for row in side.examples:
-            path, line = held.setdefault(input_key(row.prompt), (side.path, row.line))
+            path, line = held.setdefault(key_of(row), (side.path, row.line))
             if path != side.path:
                 raise DataError(
                     side.path,

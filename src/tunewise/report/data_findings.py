@@ -26,6 +26,8 @@ def _find(manifest: Mapping[str, Any]) -> Iterator[str]:
             f"{_rows(leaked)} left out: files set aside for choosing or testing have their inputs, near "
             "duplicates of them or rows of their groups."
         )
+    if look_up(manifest, "data", "own_system") is True:
+        yield "Their system messages differ, so each was kept as a part of its row's input."
     if dropped := _lines(manifest, "training", "dropped_lines"):
         yield f"{_rows(dropped)} left out of training, as the model cannot be trained on such."
     share, repeated = (

@@ -63,6 +63,11 @@ def test_what_was_left_out_of_the_data_is_said_with_its_lines() -> None:
     )
 
 
+def test_system_messages_that_were_kept_as_input_are_said() -> None:
+    (said,) = list_data_findings({"data": {"own_system": True}})
+    assert "system messages differ" in said
+
+
 def test_clean_data_are_not_spoken_of() -> None:
     clean = {
         "data": {"duplicates_removed": 0, "leaked_lines": []},
