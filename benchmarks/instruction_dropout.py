@@ -14,8 +14,9 @@ from pathlib import Path
 from statistics import fmean
 
 from results_file import Figure, write_results
-from tunewise.approaches.prompted import Prompted, common_instruction
+from tunewise.approaches.prompted import Prompted
 from tunewise.data.dataset import read_dataset
+from tunewise.data.instructions import common_instruction
 from tunewise.data.split import Split, split_examples
 from tunewise.engines import open_engine
 from tunewise.evaluate.metrics.scoring import choose_scoring

@@ -12,9 +12,10 @@ from pathlib import Path
 from transformers import AutoTokenizer
 
 from serving.worker import Prompt
-from tunewise.approaches.prompted import Prompted, common_instruction
+from tunewise.approaches.prompted import Prompted
 from tunewise.chat.template import ChatTemplate
 from tunewise.data.dataset import read_dataset
+from tunewise.data.instructions import common_instruction
 from tunewise.models.base import BaseModel
 from tunewise.records import Example, Message
 

@@ -88,6 +88,7 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
     settings = settings or get_settings()
     with progress.task("reading", 1) as task:
         scan = scan_examples(spec.data, spec.group_key, spec.reading)
+        own_system = any(example.own_system for example in scan.examples)
         documents: tuple[str, ...] = ()
         if spec.docs:
             read = read_documents(spec.docs, spec.reading.encoding)
@@ -98,7 +99,7 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
             scan.examples,
             scan.rejected,
             given_splits={
-                side: read_examples(path, spec.group_key, spec.reading)
+                side: read_examples(path, spec.group_key, spec.reading, own_system)
                 for side, path in spec.given_sides.items()
             },
             documents=documents,

@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tunewise.approaches.base import Approach
 from tunewise.approaches.names import FINE_TUNED, WITH_DOCUMENTS
-from tunewise.approaches.prompted import Prompted, common_instruction, fine_tuned
+from tunewise.approaches.prompted import Prompted, fine_tuned
 from tunewise.data.dataset import Dataset, read_dataset, sha256_of_data
-from tunewise.data.duplicates import input_key
+from tunewise.data.duplicates import key_of
+from tunewise.data.instructions import common_instruction
 from tunewise.data.reading import Reading
 from tunewise.data.sources import read_examples
 from tunewise.decide.compare import compare_pair, summarise
@@ -106,7 +107,7 @@ def evaluate_model(
         )
     if tuned is not None:
         model_folder(tuned)  # That its files are gone is to be said before its base is asked.
-    trained_on = _inputs_of_training(tuned, progress) if tuned else set()
+    trained_on = _inputs_of_training(tuned, dataset.own_system, progress) if tuned else set()
     if tuned is not None and _approach_of(tuned) in WITH_DOCUMENTS:
         progress.say(
             f"{tuned.id} was trained with passages of documents in its prompts, and is asked here without: "
@@ -160,7 +161,7 @@ def _part_known(
     known: list[Example] = []
     new: list[Example] = []
     for example in dataset.examples:
-        (known if input_key(example.prompt) in trained_on else new).append(example)
+        (known if key_of(example) in trained_on else new).append(example)
     if not new:
         raise DataError(path, "every input of it stands in the file that the model was trained on")
     if known:
@@ -187,13 +188,13 @@ def _approach_of(model: ModelRecord) -> str | None:
     return None
 
 
-def _inputs_of_training(model: ModelRecord, progress: Progress) -> set[str]:
-    """By `input_key`; none, which is said, where the file is gone or was changed."""
+def _inputs_of_training(model: ModelRecord, own_system: bool, progress: Progress) -> set[str]:
+    """By `key_of`; none, which is said, where the file is gone or was changed."""
     try:
         manifest = read_json(Path(model.path) / "tunewise.json")
         path, reading = Path(manifest["data"]["path"]), Reading(**manifest["spec"]["reading"])
         if sha256_of_data(path) == manifest["data"]["sha256"]:
-            return {input_key(example.prompt) for example in read_examples(path, None, reading)}
+            return {key_of(row) for row in read_examples(path, None, reading, own_system)}
     except (OSError, ValueError, KeyError, TypeError, TunewiseError):
         pass
     progress.say(

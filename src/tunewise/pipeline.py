@@ -14,10 +14,10 @@ from pathlib import Path
 
 from tunewise import publish, remote_rivals
 from tunewise.approaches.names import CONTROLS, TRAINED
-from tunewise.approaches.prompted import common_instruction
 from tunewise.approaches.shown import gather
 from tunewise.approaches.wordings import list_wordings
 from tunewise.data.dataset import read_dataset
+from tunewise.data.instructions import common_instruction
 from tunewise.data.split import split_examples
 from tunewise.decide.compare import compare
 from tunewise.decide.verdict import decide
@@ -58,7 +58,7 @@ def run(
     registry = Registry(settings.registry)
     started = time.monotonic()
 
-    dataset = read_dataset(spec.data, spec.group_key, spec.given_sides, spec.reading)
+    dataset = read_dataset(spec.data, spec.group_key, spec.given_sides, spec.reading, spec.instructions)
     progress.say(dataset.describe())
     split = split_examples(dataset.examples, spec.seed, path=spec.data, given=dataset.given_examples)
     progress.say(split.describe())

@@ -270,6 +270,7 @@ def _origin(evidence: Evidence | TrainingEvidence, folder: RunFolder, settings: 
             "examples": len(evidence.dataset.examples),
             "duplicates_removed": evidence.dataset.num_duplicates,
             "leaked_lines": list(evidence.dataset.leaked_lines),
+            "own_system": evidence.dataset.own_system,
             "given": {
                 side: {"path": str(given.path), "sha256": given.sha256}
                 for side, given in evidence.dataset.given.items()

@@ -91,6 +91,8 @@ class Example:
     """The functions that the answers may call."""
     parallel_tool_calls: bool = True
     """Whether there may be more than one call in an answer."""
+    own_system: bool = False
+    """Whether its system message is a part of the input, because the file's rows have different ones."""
 
     @property
     def prompt(self) -> tuple[Message, ...]:
@@ -110,8 +112,8 @@ class Example:
 
     @property
     def turns(self) -> tuple[Message, ...]:
-        """The prompt without its system message: what the end user typed, and the answers before."""
-        return tuple(m for m in self.prompt if m.role != "system")
+        """The input: what the end user typed, the answers before, and the system message if it is a part."""
+        return tuple(m for m in self.prompt if self.own_system or m.role != "system")
 
 
 @dataclass(frozen=True, slots=True)

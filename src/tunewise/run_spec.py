@@ -77,7 +77,7 @@ class RunSpec(TuneSpec):
     engine: EngineName = "local"
     """What asks the models; training is always tunewise's own."""
     instructions: str | None = None
-    """The instruction to prompt with, in place of the data's own commonest system message."""
+    """The instruction to prompt with, in place of the data's own system messages."""
     docs: Path | None = None
     """A file or folder of documents to look things up in."""
     approaches: tuple[ApproachName | RemoteName, ...] = ()

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from tunewise.approaches.base import Fits, Messages
 from tunewise.approaches.names import FINE_TUNED
-from tunewise.records import Example, Grammar, Message
+from tunewise.chat.turns import fold_system, put_under
+from tunewise.records import Example, Grammar
 
 
 class Prompted:
@@ -59,10 +60,10 @@ def fine_tuned(model: str) -> Prompted:
 
 def lay_out_shots(instruction: str | None, shots: Sequence[Example], example: Example) -> Messages:
     """The instruction as system message, the shots as earlier turns, and the example's own turns."""
-    before = [] if instruction is None else [Message("system", instruction)]
-    for shot in shots:
-        before += [*shot.turns, shot.messages[-1]]
-    return (*before, *example.turns)
+    if not shots:
+        return put_under(instruction, example.turns)
+    shown = [turn for shot in shots for turn in (*fold_system(shot.turns), shot.messages[-1])]
+    return put_under(instruction, (*shown, *fold_system(example.turns)))
 
 
 def choose_fitting_shots(
@@ -81,14 +82,6 @@ def choose_fitting_shots(
 def rotate(shots: Sequence[Example], places: int) -> tuple[Example, ...]:
     """The same with the first `places` behind the others."""
     return (*shots[places:], *shots[:places])
-
-
-def common_instruction(train: Sequence[Example]) -> str | None:
-    """The system message that most training rows open with; None when most have none."""
-    counts: dict[str | None, int] = {}
-    for example in train:
-        counts[example.instruction] = counts.get(example.instruction, 0) + 1
-    return max(counts, key=lambda instruction: counts[instruction], default=None)
 
 
 def draw_shots(train: Sequence[Example], number: int, seed: int) -> list[Example]:

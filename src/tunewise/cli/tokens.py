@@ -124,12 +124,12 @@ def _find_row(data: Path, line: int, reading: Reading) -> Example:
     return by_line[line]
 
 
-def _choose_instruction(example: Example, instructions: Path | None, data: Path) -> str:
+def _choose_instruction(example: Example, instructions: Path | None, data: Path) -> str | None:
     from tunewise.errors import RequestError
     from tunewise.train.rows import instruction_of
 
     instruction = instruction_of(example, read_instructions(instructions))
-    if instruction is None:
+    if instruction is None and not example.own_system:
         raise RequestError(f"{data}:{example.line}: this row has no system message: give --instructions FILE")
     return instruction
 

@@ -41,21 +41,28 @@ def find_repeated_inputs(examples: Iterable[Example]) -> RepeatedInputs:
     answers: dict[str, Counter[str]] = {}
     for example in examples:
         answer = " ".join(example.answer.casefold().split())
-        answers.setdefault(input_key(example.prompt), Counter())[answer] += 1
+        answers.setdefault(key_of(example), Counter())[answer] += 1
     repeated = [counts for counts in answers.values() if counts.total() > 1]
     pairs = sum(comb(counts.total(), 2) for counts in repeated)
     same = sum(comb(count, 2) for counts in repeated for count in counts.values())
     return RepeatedInputs(len(repeated), 1 - same / pairs if pairs else 0.0)
 
 
-def input_key(prompt: Iterable[Message]) -> str:
+def key_of(example: Example) -> str:
+    """The `input_key` of its turns."""
+    return input_key(example.turns, with_system=example.own_system)
+
+
+def input_key(prompt: Iterable[Message], *, with_system: bool = False) -> str:
     """A hash that inputs share when they differ only in case, spacing, punctuation or their system message.
 
-    The system message is left out because it is the instruction: the same question under a reworded
+    The system message is left out where it is the instruction: the same question under a reworded
     instruction must not be trained on and then tested.
     """
     turns = (
-        f'["{m.role}", {encode_basestring_ascii(normalise(m.content))}]' for m in prompt if m.role != "system"
+        f'["{m.role}", {encode_basestring_ascii(normalise(m.content))}]'
+        for m in prompt
+        if with_system or m.role != "system"
     )
     # The same text as json.dumps would write, without a new encoder for each row.
     return hashlib.sha256(f"[{', '.join(turns)}]".encode("ascii")).hexdigest()[:16]

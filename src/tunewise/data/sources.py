@@ -15,13 +15,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from json.encoder import encode_basestring
 from pathlib import Path
 from typing import Any
 
 from tunewise.data.conversations import parse_conversation
 from tunewise.data.duplicates import input_key, join_groups
+from tunewise.data.instructions import system_messages_vary
 from tunewise.data.reading import ChatRows, Reading, numbered_rows
 from tunewise.data.row_problems import RowProblem, RowProblemCode, check_text, names, show
 from tunewise.errors import DataError
@@ -53,13 +54,17 @@ class Scan:
 
 
 def read_examples(
-    path: Path | str, group_key: str | None = None, reading: Reading = AS_THE_FILE_SAYS
+    path: Path | str,
+    group_key: str | None = None,
+    reading: Reading = AS_THE_FILE_SAYS,
+    own_system: bool | None = None,
 ) -> list[Example]:
     """Every example of a file, in file order.
 
     `group_key` names a top-level field of each row (a string or a whole number): rows that share its value
     are one group. Rows whose inputs are the same but for case, spacing and punctuation are one group in
-    any case, and chains of the two are followed (see `duplicates.join_groups`).
+    any case, and chains of the two are followed (see `duplicates.join_groups`). `own_system` says whether
+    system messages are a part of the inputs; by default they are where they vary.
 
     Raises `DataError` on the first thing that cannot be used, never anything else.
     """
@@ -68,7 +73,7 @@ def read_examples(
     def refuse(row: RejectedRow) -> None:
         raise DataError(path, row.reason, line=row.line) from None
 
-    examples = _read_rows(path, group_key, reading, refuse)
+    examples = _read_rows(path, group_key, reading, refuse, own_system)
     if not examples:
         raise DataError(path, "holds no examples: give a file with one conversation per line or row")
     return examples
@@ -84,7 +89,11 @@ def scan_examples(
 
 
 def _read_rows(
-    path: Path, group_key: str | None, reading: Reading, reject: Callable[[RejectedRow], None]
+    path: Path,
+    group_key: str | None,
+    reading: Reading,
+    reject: Callable[[RejectedRow], None],
+    own_system: bool | None = None,
 ) -> list[Example]:
     examples: list[Example] = []
     user_groups: list[str] = []
@@ -114,7 +123,13 @@ def _read_rows(
                 said.parallel_tool_calls,
             )
         )
+    if system_messages_vary(examples) if own_system is None else own_system:
+        examples = [_with_own_system(example) for example in examples]
     return examples if group_key is None else join_groups(examples, user_groups)
+
+
+def _with_own_system(example: Example) -> Example:
+    return replace(example, own_system=True, group=input_key(example.prompt, with_system=True))
 
 
 def example_id(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> str:

@@ -89,7 +89,8 @@ def validation_rows(run: Path) -> Sequence[Example]:
             return ()
         files = {side: Path(file["path"]) for side, file in given.items()}
         reading = Reading.model_validate(manifest["spec"].get("reading", {}))
-        dataset = read_dataset(path, manifest["spec"]["group_key"], files, reading)
+        spec = manifest["spec"]
+        dataset = read_dataset(path, spec["group_key"], files, reading, spec.get("instructions"))
         # A training alone has no test set, and so another split.
         split = split_examples if "test" in manifest["split"] else split_for_training
         return split(

@@ -22,7 +22,12 @@ def _find(manifest: Mapping[str, Any]) -> Iterator[str]:
         verb = "was" if duplicates == 1 else "were"
         yield f"{count(duplicates, 'exact duplicate')} {verb} removed, so that none counts twice."
     if leaked := _lines(manifest, "data", "leaked_lines"):
-        yield f"{_rows(leaked)} left out: files set aside for choosing or testing have their inputs."
+        yield (
+            f"{_rows(leaked)} left out: files set aside for choosing or testing have their inputs, near "
+            "duplicates of them or rows of their groups."
+        )
+    if look_up(manifest, "data", "own_system") is True:
+        yield "Their system messages differ, so each was kept as a part of its row's input."
     if dropped := _lines(manifest, "training", "dropped_lines"):
         yield f"{_rows(dropped)} left out of training, as the model cannot be trained on such."
     share, repeated = (

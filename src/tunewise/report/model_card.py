@@ -53,7 +53,7 @@ def render_model_card(
         _trained_on(base, manifest),
         _scores(record, verdict, name),
         _limits(record, verdict, manifest),
-        _usage(record, base, name, is_whole=is_whole),
+        _usage(record, base, name, manifest, is_whole=is_whole),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -177,14 +177,18 @@ def _limits(record: ModelRecord, verdict: Verdict, manifest: Mapping[str, Any]) 
     return "\n".join(["## Limits", "", *lines])
 
 
-def _usage(record: ModelRecord, base: str, name: str | None, *, is_whole: bool) -> str:
+def _usage(
+    record: ModelRecord, base: str, name: str | None, manifest: Mapping[str, Any], *, is_whole: bool
+) -> str:
     note = ""
     if record.base == "embedded" and not is_whole:
         note = (
             "\nThe embedded base is the folder under `~/.tunewise/cache` (or `$TUNEWISE_HOME/cache`) "
             "whose name begins like this: give its path as `base`.\n"
         )
-    asked = "Ask it the way its examples asked, without a system message: that is how it was tested."
+    own_system = look_up(manifest, "data", "own_system") is True
+    opening = "each under a system message of its own" if own_system else "without a system message"
+    asked = f"Ask it the way its examples asked, {opening}: that is how it was tested."
     if name == FINE_TUNED_RAG:
         asked += f"\n\n{_WITH_PASSAGES}\n\n```text\n{_laid_out_question()}\n```\n"
     loading = _WHOLE if is_whole else _ADAPTER

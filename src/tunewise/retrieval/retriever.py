@@ -87,5 +87,9 @@ def retrieve_examples(
 
 
 def query_of(example: Example) -> str:
-    """All that the user typed, the last turn first: of long conversations the beginning counts least."""
-    return "\n".join(turn.content for turn in reversed(example.turns) if turn.role == "user")
+    """All that the user typed, the last turn first: of long conversations the beginning counts least.
+
+    A system message that is a part of the input is one of its turns.
+    """
+    asked = ("user", "system")
+    return "\n".join(turn.content for turn in reversed(example.turns) if turn.role in asked)

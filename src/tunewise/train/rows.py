@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tunewise.chat.template import ChatTemplate, ChatTemplateError, TokenizedExample
+from tunewise.chat.turns import put_under
 from tunewise.errors import DataError
 from tunewise.models.base import BaseModel, load_tokenizer
-from tunewise.records import Example, Message
+from tunewise.records import Example
 from tunewise.train.spec import TrainSpec
 
 
@@ -34,15 +35,14 @@ def training_template(tokenizer: Any) -> ChatTemplate:
 
 
 def instruction_of(example: Example, instructions: str | None) -> str | None:
-    """The example's own system message, or else the run's instructions."""
-    return example.instruction or instructions
+    """The example's own system message, if that is no part of its input, or else the run's instructions."""
+    return instructions if example.own_system else example.instruction or instructions
 
 
 def encode_row(template: ChatTemplate, example: Example, instruction: str | None = None) -> TokenizedExample:
-    """The example as it is trained: under `instruction`, or without any system message."""
-    turns = [message for message in example.messages if message.role != "system"]
-    opening = [] if instruction is None else [Message("system", instruction)]
-    return template.encode_example([*opening, *turns], example.tools)
+    """The example as it is trained: its input, under `instruction` if that is given, and its answer."""
+    turns = put_under(instruction, example.turns)
+    return template.encode_example([*turns, example.messages[-1]], example.tools)
 
 
 def encode_rows(

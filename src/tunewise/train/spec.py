@@ -70,7 +70,8 @@ class TrainSpec(BaseModel):
     instruction_share: float = Field(0.25, ge=0, le=1)
     """Share of the training examples that keep their system message, or get the run's instructions.
 
-    The model is asked without them and should answer as well under them; see `docs/log.md`."""
+    The model is asked without them and should answer as well under them; see `docs/log.md`. Messages that
+    are a part of their rows' inputs (`Example.own_system`) are all kept, in training and in asking."""
     micro_batch_tokens: int = Field(4096, ge=1)
     """Tokens computed at once: bounds memory, never changes the loss. Halved where memory is too small."""
     validations: int = Field(2, ge=1)

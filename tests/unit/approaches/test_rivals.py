@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from tunewise.approaches.base import APPROACHES
+from tunewise.approaches.base import APPROACHES, Approach
 from tunewise.approaches.floors import all_floors
 from tunewise.approaches.majority import Majority
 from tunewise.approaches.nearest_copy import NearestCopy
 from tunewise.approaches.pattern_majority import PatternMajority
-from tunewise.approaches.prompted import common_instruction, draw_shots, fine_tuned
+from tunewise.approaches.prompted import Prompted, draw_shots, fine_tuned
 from tunewise.approaches.rivals import RIVALS, PromptSetup, build, list_setups
 from tunewise.approaches.shown import Shown
 from tunewise.approaches.wordings import Wording, list_wordings
 from tunewise.data.documents import Document
+from tunewise.data.instructions import common_instruction
 from tunewise.records import Example, Grammar, Message, Tool
 from tunewise.report.rivals import describe
 from tunewise.retrieval.retriever import retrieve_examples, retrieve_passages
@@ -196,3 +197,29 @@ def test_shots_differ_in_their_answers_and_fewer_are_a_prefix_of_more() -> None:
     assert {shot.answer for shot in shots} == {"1", "2", "3"}
     assert draw_shots(TRAIN, 2, seed=0) == shots[:2]
     assert len(draw_shots(TRAIN, 9, seed=0)) == len(TRAIN)
+
+
+def test_a_row_whose_system_message_is_input_is_asked_with_it_by_every_rival(shown: Shown) -> None:
+    asked, shot = (
+        replace(example(question, answer, system), own_system=True)
+        for question, answer, system in (("house", "Haus", "To German."), ("tree", "arbre", "To French."))
+    )
+
+    def sent(approach: Approach) -> list[tuple[str, str]]:
+        return [(message.role, message.content) for message in approach.messages(asked)]
+
+    alone = [("system", "To German."), ("user", "house")]
+    assert sent(Prompted("zero-shot", "base")) == sent(fine_tuned("ft:a")) == alone
+    assert sent(Prompted("instructed", "base", "Be brief.")) == [
+        ("system", "Be brief.\n\nTo German."),
+        ("user", "house"),
+    ]
+    assert sent(Prompted("few-shot", "base", "Be brief.", [shot])) == [
+        ("system", "Be brief."),
+        ("user", "To French.\n\ntree"),
+        ("assistant", "arbre"),
+        ("user", "To German.\n\nhouse"),
+    ]
+    system, user = sent(build(setup("rag", "Be brief.", 1), shown))
+    assert system == ("system", "Be brief.\n\nTo German.")
+    assert user[1].endswith("house")

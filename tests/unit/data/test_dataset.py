@@ -38,12 +38,47 @@ def test_rows_that_a_given_side_holds_are_left_out_and_named(write):
     assert texts(dataset.examples) == set(ROWS) - {"walk walking"}
     assert dataset.leaked_lines == (2,)
     assert dataset.describe().endswith(
-        "12 rows, 11 different examples; 1 removed that test hold too (lines 2)"
+        "12 rows, 11 different examples; 1 row left out because the given test file holds their input, a "
+        "near duplicate of it or their group (lines 2)"
     )
     split = split_examples(dataset.examples, 0, path=data, given=dataset.given_examples)
     assert texts(split.test.read("checking")) == {"Walk walking!", "fly flying"}
     assert texts([*split.train, *split.validation]) == texts(dataset.examples)
     assert split.validation
+
+
+def test_near_duplicates_of_a_given_side_are_left_out_through_any_number_of_edits(tmp_path):
+    def write(name, *inputs):
+        rows = [
+            {"prompt": text, "completion": "Zürich" if "parcel" in text else f"to {text}"} for text in inputs
+        ]
+        file = tmp_path / name
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+        return file
+
+    asked = "where is the parcel that I sent to my aunt"
+    data = write(
+        "data.jsonl", *ROWS, asked, f"please {asked}", f"please {asked} yesterday", "where are my keys"
+    )
+    dataset = read_dataset(data, given={"test": write("test.jsonl", f"{asked} now")})
+
+    assert dataset.leaked_lines == (13, 14, 15)
+    assert texts(dataset.examples) == {*ROWS, "where are my keys"}
+
+
+def test_rows_of_a_group_that_a_given_side_holds_are_left_out(tmp_path):
+    def write(name, first, last):
+        file = tmp_path / name
+        rows = [
+            {"prompt": f"{verb} {verb}ing", "completion": verb, "customer": number // 2}
+            for number, verb in enumerate(VERBS.split())
+        ]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows[first:last]), "utf-8")
+        return file
+
+    data, test = write("data.jsonl", 0, 11), write("test.jsonl", 11, 12)
+    assert read_dataset(data, given={"test": test}).leaked_lines == ()
+    assert read_dataset(data, "customer", given={"test": test}).leaked_lines == (11,)
 
 
 def test_two_given_sides_leave_all_the_rest_for_training(write):
@@ -74,5 +109,5 @@ def test_given_sides_that_share_a_row_are_refused_by_its_line(write):
 
 def test_a_file_that_holds_nothing_but_the_test_is_refused(write):
     data = write("data.jsonl", *ROWS)
-    with pytest.raises(DataError, match="every row of it stands in test, too"):
+    with pytest.raises(DataError, match="every row of it stands in the given test file, too"):
         read_dataset(data, given={"test": data})

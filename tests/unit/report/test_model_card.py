@@ -207,3 +207,9 @@ def test_the_card_says_whether_the_model_is_served_as_it_was_trained() -> None:
     assert "It was not put into use: it is not served as it was trained." in card
     assert "did not show" not in card
     assert "Served as trained" not in render_model_card(record, kept, MANIFEST)
+
+
+def test_a_model_tested_under_system_messages_of_the_rows_says_so() -> None:
+    card = render_model_card(RECORD, VERDICT, {"data": {"own_system": True}})
+    assert "each under a system message of its own" in card
+    assert "without a system message" in render_model_card(RECORD, VERDICT, MANIFEST)

@@ -56,10 +56,16 @@ def test_what_was_left_out_of_the_data_is_said_with_its_lines() -> None:
     }
     assert list_data_findings(manifest) == (
         "1 exact duplicate was removed, so that none counts twice.",
-        "2 rows (lines 3, 1,200) were left out: files set aside for choosing or testing have their inputs.",
+        "2 rows (lines 3, 1,200) were left out: files set aside for choosing or testing have their inputs, "
+        "near duplicates of them or rows of their groups.",
         "1 row (line 12) was left out of training, as the model cannot be trained on such.",
         "31 inputs occur more than once; of two such rows the answers differ 6.0% of the time.",
     )
+
+
+def test_system_messages_that_were_kept_as_input_are_said() -> None:
+    (said,) = list_data_findings({"data": {"own_system": True}})
+    assert "system messages differ" in said
 
 
 def test_clean_data_are_not_spoken_of() -> None:

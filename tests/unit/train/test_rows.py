@@ -172,3 +172,13 @@ def test_training_says_what_it_dropped_and_validates_as_it_will_be_asked(
     template = training_template(make_tokenizer())
     assert [row["example_id"] for row in recorded] == [e.id for e in EXAMPLES[20:23]]
     assert all(row["ids"] == encode_row(template, EXAMPLES[20]).ids for row in recorded)
+
+
+def test_a_system_message_that_is_input_is_trained_on_in_every_row(template: ChatTemplate) -> None:
+    rows = [replace(row, own_system=True) for row in EXAMPLES]
+    assert all(systems(template, rows, TrainSpec(instruction_share=0)))
+    texts = {
+        template.tokenizer.decode(row.ids).count(SYSTEM)
+        for row in encode_rows(template, rows, TrainSpec(instruction_share=0.5), DATA, "Be brief.").rows
+    }
+    assert texts == {1}

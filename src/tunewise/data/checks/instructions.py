@@ -9,12 +9,11 @@ from rapidfuzz import fuzz
 
 from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
 from tunewise.data.checks.passages import shorten
+from tunewise.data.instructions import NEARLY_ALL
 from tunewise.records import Example
 
 # Below half, no message is the file's own: rows with tasks or personas of their own are no drift.
 MIN_DOMINANT_SHARE = 0.5
-# From this share on, whatever deviates is taken for a slip, even where it says something else.
-NEARLY_ALL = 0.95
 # From 0 to 100; above it a message is the dominant one, reworded.
 REWORDED_SIMILARITY = 75
 # Each is compared with the dominant one; a file with more has messages made for each row.

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
 from tunewise.data.checks.near_duplicates import SAMPLE
-from tunewise.data.duplicates import input_key
+from tunewise.data.duplicates import key_of
 from tunewise.data.near_duplicates import find_near_duplicates
 from tunewise.records import Example
 
@@ -32,8 +32,8 @@ class SplitLeak:
     def _shared(
         self, one: str, rows: Sequence[Example], other: str, held_out: Sequence[Example]
     ) -> Iterator[Problem]:
-        lines = {input_key(row.prompt): row.line for row in reversed(held_out)}
-        shared = [(row.line, lines[key]) for row in rows if (key := input_key(row.prompt)) in lines]
+        lines = {key_of(row): row.line for row in reversed(held_out)}
+        shared = [(row.line, lines[key]) for row in rows if (key := key_of(row)) in lines]
         if shared:
             yield Problem(
                 self.code,
@@ -54,7 +54,7 @@ class SplitLeak:
         near = sorted(
             (together[pair.first].line, together[pair.second].line)
             for pair in pairs
-            if input_key(together[pair.first].prompt) != input_key(together[pair.second].prompt)
+            if key_of(together[pair.first]) != key_of(together[pair.second])
         )
         if near:
             lines = tuple(sorted({line for line, _ in near}))
