@@ -25,7 +25,9 @@ from tunewise.train.estimate import TrainingPace
 from tunewise.train.fine_tune import RECORDED_ROWS
 
 STEADINESS = "steadiness"
-LONGEST_PROMPTS = f"trying {NUMBERS_OF_SHOTS[-1]} shots or {NUMBERS_OF_PASSAGES[-1]} passages"
+LONGEST_PROMPTS = (
+    f"trying {NUMBERS_OF_SHOTS[-1]} shots, {NUMBERS_OF_PASSAGES[-1]} passages, or both shots and passages"
+)
 DROPPED_FIRST = (STEADINESS, FROM_SCRATCH, "zero-shot", "few-shot", LONGEST_PROMPTS)
 """How steady answers are, which decides nothing; a control; a rival that an instruction nearly always beats;
 one that the nearest shots nearly always beat; prompts that take as long as all others together, and are

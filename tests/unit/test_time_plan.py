@@ -63,7 +63,7 @@ def test_the_longest_prompts_go_before_passes_of_training() -> None:
     rivals = {"few-shot-nearest": 100.0, LONGEST_PROMPTS: 120.0}
     plan = fit_into(560, rivals, {"fine-tuned": pace()})
     assert (plan.dropped, plan.arms) == ((LONGEST_PROMPTS,), {})
-    assert plan.say_what_is_left_out() == ["trying 8 shots or 4 passages is left out"]
+    assert plan.say_what_is_left_out() == [f"{LONGEST_PROMPTS} is left out"]
     setups = list_setups(
         ["few-shot-nearest", "rag"], [Wording("Answer."), Wording("Answer shortly.", note="x")]
     )

@@ -14,7 +14,7 @@ from tunewise.errors import SpecError
 from tunewise.evaluate.metrics.label_sets import SET_METRICS
 from tunewise.evaluate.metrics.scoring import METRIC_NAMES, METRICS, choose_scoring
 from tunewise.records import Example
-from tunewise.report.tables import METRIC_NAMES as TITLES
+from tunewise.report.tables import METRIC_TITLES as TITLES
 
 SETS = [LABELLED, PRICED, COUNTED, NAMED, TOLD]
 
