@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from tunewise.data.forms import AnswerForm, LabelForm
 from tunewise.data.instructed_forms import InstructedForms
 from tunewise.data.strict_json import read_object
 from tunewise.evaluate.metrics.reading import list_leaves, list_units
@@ -70,8 +71,9 @@ class Knowing:
 class FormKept:
     """1.0 when an answer has the form that the training answers to its instruction have (`data/forms.py`).
 
-    As it stands, without the white space around it. None where the answers have no common form, and where the
-    expected answer deviates from it itself.
+    As it stands, without the white space around it. Where the answers are labels, one of these: a new one,
+    which data may bring, is none that a model may make up. None where the answers have no common form, and
+    where the expected answer deviates from it itself.
     """
 
     def __init__(self, forms: InstructedForms) -> None:
@@ -80,9 +82,13 @@ class FormKept:
     def __call__(self, answer: str, example: Example) -> float | None:
         """As said above."""
         form = self._forms.form_for(example.instruction)
-        if form is None or form.deviation(example.answer.strip()) is not None:
+        if form is None or not _keeps(form, example.answer.strip()):
             return None
-        return float(form.deviation(answer.strip()) is None)
+        return float(_keeps(form, answer.strip()))
+
+
+def _keeps(form: AnswerForm, answer: str) -> bool:
+    return answer in form.labels if isinstance(form, LabelForm) else form.deviation(answer) is None
 
 
 def _values(expected: str) -> Iterator[str]:

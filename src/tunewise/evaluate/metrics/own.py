@@ -14,6 +14,8 @@ from tunewise.records import Example
 
 TRIALS = 20
 """Training examples on which it is tried before anything else is done."""
+_FAULTS = (Exception, SystemExit)
+"""The user's own code may raise anything, and call `sys.exit`; an interruption is not its doing."""
 _SHOWN_CHARACTERS = 80
 
 
@@ -30,7 +32,7 @@ class OwnMetric:
         try:
             value = self._function(answer, example.answer)
             number = float(value) if isinstance(value, SupportsFloat) else None
-        except Exception as error:  # The user's own code may raise anything.
+        except _FAULTS as error:
             raise SpecError(
                 f"{self._place(error)} raised {_name(error)} {_quote(answer, example)}"
             ) from error
@@ -49,7 +51,7 @@ class OwnMetric:
             for answer in _trial_answers(example.answer, other.answer):
                 self(answer, example)
 
-    def _place(self, error: Exception) -> str:
+    def _place(self, error: BaseException) -> str:
         own = [f for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == self._file]
         line = f", line {own[-1].lineno}," if own else ""
         return f"--metric {self._file}:{self.name}{line}"
@@ -86,7 +88,7 @@ def _run(file: Path) -> ModuleType:
     try:
         # Not through an import, which may take bytecode that it kept of the file before its last change.
         exec(compile(file.read_bytes(), str(file), "exec"), vars(module))
-    except Exception as error:  # The user's own code may raise anything.
+    except _FAULTS as error:
         raise SpecError(f"--metric {file}: cannot be loaded: {_name(error)}") from error
     return module
 
@@ -95,7 +97,7 @@ def _trial_answers(expected: str, other: str) -> Iterator[str]:
     yield from (expected, other, "", "I do not know.", f"Sure! {expected}", expected[: len(expected) // 2])
 
 
-def _name(error: Exception) -> str:
+def _name(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 

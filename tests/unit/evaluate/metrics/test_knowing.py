@@ -89,6 +89,12 @@ def test_the_form_is_that_of_the_training_answers() -> None:
     ]
 
 
+def test_a_word_that_is_no_label_has_not_the_form_of_labels() -> None:
+    form = FormKept(infer_forms(asked(["spam", "ham"] * 30)))
+    assert [form(answer, example("Buy!", "spam")) for answer in ("ham", "banana")] == [1.0, 0.0]
+    assert form("spam", example("Buy!", "rare")) is None
+
+
 def test_each_instruction_has_the_form_of_its_own_answers() -> None:
     rows = [
         *asked(["yes", "no"] * 30, "Is it?"),

@@ -47,6 +47,7 @@ def test_a_function_of_the_users_decides_under_its_own_name(write) -> None:
             r"returned 7 for the answer 'positive' where line 1 expects 'positive': return a number",
         ),
         ("return 'yes'", "returned 'yes'"),
+        ("raise SystemExit", "line 2, raised SystemExit for the answer 'positive'"),
         ("import numpy; return numpy.ones(2)", "raised TypeError"),
         ("return float('nan')", "returned nan"),
         ("return -0.1", r"returned -0\.1"),
@@ -72,6 +73,7 @@ def test_a_function_that_calls_the_expected_answer_less_than_right_is_refused(wr
     [
         ("def judge(answer", "cannot be loaded: SyntaxError"),
         ("import nothing_of_this_name", "cannot be loaded: ModuleNotFoundError"),
+        ("raise SystemExit(2)", "cannot be loaded: SystemExit: 2"),
         ("def rate(answer, expected): return 1.0", "has no function 'judge': it has rate"),
         ("judge = 5", "has no function 'judge': it has none"),
     ],
