@@ -26,19 +26,31 @@ from tunewise.decide.wording import name_in_words, whole_percent, whole_points
 from tunewise.records import ApproachResult
 
 _MAJORITY = "majority"
+_NOTHING_BEATS = "nothing is surely better than guessing"
+
+
+def _guessing(m: Measurements) -> ApproachResult | None:
+    """The best floor, if something was measured and nothing of it is surely better than the floors."""
+    names = [row.name for row in m.approaches if row.name not in m.floors]
+    return best_floor(m) if names and not any(beats_floors(m, name) for name in names) else None
 
 
 @rule(
     "answers-mispaired",
     "fix-the-data",
-    when="answers do not fit their own prompts better than those of other rows, and at least "
-    f"{whole_percent(MIN_MISPAIRED)} of them fit another row much better",
+    when="answers do not fit their own prompts better than those of other rows, at least "
+    f"{whole_percent(MIN_MISPAIRED)} of them fit another row much better, and {_NOTHING_BEATS}",
     advice="Look for a shifted or separately sorted column, and pair each answer with its own prompt again.",
 )
 def answers_mispaired(m: Measurements) -> Ruling | None:
-    """Answers that belong to other rows; whatever is learned from them is wrong."""
+    """Answers that belong to other rows, which nobody can learn or foretell.
+
+    Facts look alike where they are asked for in both directions; but what is answered right is not mispaired.
+    """
     seen = m.fact_or_skill
     if seen is None or seen.own_auc > MAX_AUC_OF_STRANGERS or seen.mismatch < MIN_MISPAIRED:
+        return None
+    if _guessing(m) is None:
         return None
     share = whole_percent(seen.mismatch)
     return Ruling(
@@ -113,15 +125,6 @@ def too_few_examples(m: Measurements) -> Ruling | None:
 def _examples_for(m: Measurements, more_test_examples: int) -> int:
     """How many more examples have to come for so many of them to be test examples."""
     return more_test_examples * (1 if m.test_is_given else EXAMPLES_PER_TEST_EXAMPLE)
-
-
-def _guessing(m: Measurements) -> ApproachResult | None:
-    """The best floor, if something was measured and nothing of it is surely better than the floors."""
-    names = [row.name for row in m.approaches if row.name not in m.floors]
-    return best_floor(m) if names and not any(beats_floors(m, name) for name in names) else None
-
-
-_NOTHING_BEATS = "nothing is surely better than guessing"
 
 
 @rule(
