@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from pathlib import Path
 
-from tunewise.data.duplicates import RepeatedInputs, find_repeated_inputs, input_key, remove_exact_duplicates
+from tunewise.data.duplicates import input_key, remove_exact_duplicates
 from tunewise.data.formats.folder import HUB_PREFIX, cached_hub_files
 from tunewise.data.reading import Reading
+from tunewise.data.same_inputs import RepeatedInputs, find_repeated_inputs
 from tunewise.data.siblings import group_siblings
 from tunewise.data.sources import AS_THE_FILE_SAYS, read_examples
 from tunewise.errors import DataError

@@ -26,6 +26,8 @@ from tunewise.records import (
 
 MIN_DUPLICATE_GROUPS = 20
 """From fewer inputs that occur twice, how often answers disagree cannot be told."""
+RIGHT_OR_WRONG = frozenset({"exact_match", "numeric_match"})
+"""The metrics by which one answer is right, and whatever differs from it wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Disagreement:
     """How often one input has several answers in the data, before duplicates are removed."""
 
     share: float
-    """Of the pairs of rows with equal inputs, those whose answers differ."""
+    """Of the pairs of rows with equal inputs, those whose answers differ; the mean over inputs."""
     duplicate_groups: int
     """Inputs that occur more than once."""
 
@@ -263,11 +265,20 @@ class Measurements(Findings):
         """The best score that can be expected of anybody.
 
         Two answers that are each right with probability c agree at least as often as both are right, c * c;
-        so their disagreement d leaves at most c = sqrt(1 - d). 1 where the disagreement is not known.
+        so their disagreement d leaves at most c = sqrt(1 - d), where answers are right or wrong and nothing
+        between. 1 where that is not known, or something surely scores more: then repeated inputs are not
+        like the others.
         """
-        if self.disagreement is None or not self.disagreement.is_known:
+        if self.disagreement is None or not self.disagreement.is_known or not self._scores_right_or_wrong:
             return 1.0
-        return math.sqrt(1 - self.disagreement.share)
+        bound = math.sqrt(1 - self.disagreement.share)
+        if any(row.low > bound for row in self.approaches):
+            return 1.0
+        return max([bound, *(row.score for row in self.approaches)])
+
+    @property
+    def _scores_right_or_wrong(self) -> bool:
+        return self.primary_metric in RIGHT_OR_WRONG
 
     def training_cost(self, arm: TrainedArm) -> float:
         """What training this model cost."""
@@ -294,6 +305,7 @@ class Measurements(Findings):
             "what is known whatever the form it is said in": not self.knowing,
             "how often your answers contradict each other": self.disagreement is None
             or not self.disagreement.is_known,
+            "the best possible score, as the metric gives part marks": not self._scores_right_or_wrong,
             "how steady the answers are": not self.consistency,
             "what twice the examples would give": arm is not None and self.learning_curve is None,
             "whether the served model is the trained one": arm is not None and arm.parity is None,
