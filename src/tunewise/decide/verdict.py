@@ -54,7 +54,9 @@ RULES: tuple[Rule, ...] = (
     *of_training.GUARD_RULES,
     # It has not. Do documents?
     of_documents.retrieval_helps,
-    # Neither. Does anything beat guessing, and what would?
+    # Neither, as far as their calls were answered.
+    of_training.calls_fail,
+    # Does anything beat guessing, and what would?
     of_data.rare_answers_too_few,
     of_data.no_relation_found,
     of_data.still_learning,

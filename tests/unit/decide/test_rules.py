@@ -253,6 +253,11 @@ CASES = [
             without(measured(tuned=0.30, prompt=0.28, rag=0.40), "zero-shot", "few-shot"),
         ),
     ),
+    Case("calls-fail", "inconclusive", with_failed_calls(measured(tuned=0.60, prompt=0.70), "fine-tuned", 5),
+         (with_failed_calls(measured(tuned=0.60, prompt=0.70), "fine-tuned", 4),
+          with_failed_calls(measured(tuned=0.60, prompt=0.70), "zero-shot", 5))),
+    Case("calls-fail", "inconclusive", with_failed_calls(imbalanced(0.97, 200), "few-shot", 5),
+         (with_failed_calls(imbalanced(0.97, 200), "few-shot", 4),)),
     Case("rare-answers-too-few", "collect-more-data", imbalanced(0.97, 200),
          (imbalanced(0.97, 500), imbalanced(0.79, 60), measured(tuned=0.99, prompt=0.98, floor=0.9))),
     Case("rare-answers-too-few", "collect-more-data", imbalanced(0.80, 70), (imbalanced(0.80, 75),)),
@@ -398,6 +403,15 @@ def test_more_examples_do_not_enlarge_a_test_file() -> None:
     rare = measured(tuned=0.97, prompt=0.90, floor=0.97, n=200)
     assert decide(rare).reasons[0].evidence["more_examples"] == 36
     assert decide(replace(rare, test_is_given=True)).reasons[0].evidence["more_examples"] == 9
+
+
+@pytest.mark.parametrize("name", ["fine-tuned", "few-shot"])
+def test_a_loss_by_calls_that_failed_says_nothing_of_the_model(name: str) -> None:
+    verdict = decide(with_failed_calls(measured(tuned=0.60, prompt=0.70), name, 30))
+    assert verdict.headline.startswith("Inconclusive: ")
+    assert "13% of the calls of" in verdict.headline
+    assert [reason.code for reason in verdict.reasons] == ["calls-fail"]
+    assert "start the same command again" in verdict.reasons[0].text
 
 
 def test_a_cheaper_model_says_when_it_pays_back_beside_each_rival() -> None:

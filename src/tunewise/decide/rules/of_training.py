@@ -8,11 +8,14 @@ from tunewise.approaches.names import FINE_TUNED
 from tunewise.decide.criteria import (
     CLEAR_GAIN,
     LOW_CEILING,
+    MAX_FAILED_SHARE,
     MAX_PAYBACK_MONTHS,
     MIN_SAVED_SHARE,
     SMALLEST_GAIN,
     beats_floors,
     documents_win,
+    failed_share,
+    failing,
     more_test_examples,
     rivals_to_undercut,
     same_quality_cheaper,
@@ -125,6 +128,29 @@ def _rule_of(guard: Guard) -> Rule:
 
 GUARD_RULES: tuple[Rule, ...] = tuple(_rule_of(guard) for guard in GUARDS)
 """One for each guard: training scored better, but."""
+
+
+@rule(
+    "calls-fail",
+    "inconclusive",
+    when=f"more than {whole_percent(MAX_FAILED_SHARE)} of the calls of the tuned model, or of the best "
+    "untrained approach, failed",
+    advice="Start the same command again, which asks it anew; `scores.jsonl` holds the errors.",
+)
+def calls_fail(m: Measurements) -> Ruling | None:
+    """Failed calls count as wrong answers, so a loss of either side may be that of its serving."""
+    names = (m.main_arm.name if m.main_arm is not None else None, m.best_untrained)
+    row = failing(m, [name for name in names if name is not None])
+    if row is None:
+        return None
+    share, name = whole_percent(failed_share(row)), name_in_words(m, row.name)
+    return Ruling(
+        f"{share} of the calls of {name} failed, so nothing can be said: start the same command again, which "
+        "asks it anew.",
+        {"failed": row.failed},
+        f", but {share} of the calls of {name} failed: run it again",
+        covers=frozenset({MEASURED_GAIN, "test-size"}),
+    )
 
 
 @rule(
