@@ -181,6 +181,11 @@ class Measurements(Findings):
 
     test_examples: int
     test_groups: int
+    compared_examples: int
+    """Test examples on which the primary metric is defined for the main trained model and the best untrained
+    rival, as far as those were tested: what the main comparison rests on."""
+    commonest_answer: float
+    """Share of the test examples whose expected answer is the commonest one."""
     approaches: tuple[ApproachResult, ...]
     """Everything that was measured, floors, trained models and controls included."""
     gains: Mapping[str, Mapping[str, PairedGain]]
@@ -194,6 +199,9 @@ class Measurements(Findings):
     """What trained models gain over untrained rivals where form costs neither of them anything.
 
     Among the rivals are prompts that the engine held to the form, where those were best on validation."""
+
+    without_score: frozenset[str] = frozenset()
+    """Approaches for which the primary metric is defined on no test example: their 0 says nothing."""
 
     def __post_init__(self) -> None:
         named = {*self.floors, *self.gains, *(rival for gains in self.gains.values() for rival in gains)}

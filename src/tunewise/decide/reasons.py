@@ -226,12 +226,11 @@ def test_size_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     gain = None if arm is None else m.gain_over(arm.name, m.best_untrained)
     if gain is None:
         return None
-    difference = detectable_difference(m.test_examples / gain.design_effect, gain.discordance)
+    difference = detectable_difference(m.compared_examples / gain.design_effect, gain.discordance)
     if difference is None:
         return None
-    text = (
-        f"{m.test_examples} unseen examples are enough to show a gain of {whole_points(difference)} or more."
-    )
+    size, gain_seen = m.compared_examples, whole_points(difference)
+    text = f"{size} unseen examples are enough to show a gain of {gain_seen} or more."
     evidence = {"test_examples": m.test_examples, "test_groups": m.test_groups, "visible_gain": difference}
     return Reason("test-size", text, evidence)
 

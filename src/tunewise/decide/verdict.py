@@ -23,7 +23,7 @@ from tunewise.decide.measurements import Measurements, TrainedArm
 from tunewise.decide.reasons import observe
 from tunewise.decide.rules import of_data, of_documents, of_training
 from tunewise.decide.rules.base import Rule, Ruling
-from tunewise.decide.wording import name_in_words, whole_percent
+from tunewise.decide.wording import name_in_words, score_in_words
 from tunewise.records import TRAINS, Reason, Recommendation, Verdict
 
 TITLES: dict[Recommendation, str] = {
@@ -40,6 +40,7 @@ MAX_REASONS = 3
 RULES: tuple[Rule, ...] = (
     # Are these data that anything can be said about?
     of_data.answers_mispaired,
+    of_data.no_score,
     of_data.good_on_few_examples,
     of_data.too_few_examples,
     # Is it about facts, which are looked up, rather than a skill, which is learned?
@@ -142,10 +143,12 @@ def _scores(m: Measurements, names: Sequence[str]) -> str:
         rows.append(floor)
     if not rows:
         return "nothing was measured"
-    (first, score), *others = [(name_in_words(m, row.name), whole_percent(row.score)) for row in rows]
+    is_whole = m.compared_examples in (0, m.test_examples)
+    examples = f"{'' if is_whole else f'{m.compared_examples} of '}{m.test_examples} unseen examples"
+    (first, score), *others = [(name_in_words(m, row.name), score_in_words(m, row)) for row in rows]
     if m.primary_metric == "exact_match":
-        clause = f"{first} gets {score} of {m.test_examples} unseen examples right"
+        clause = f"{first} gets {score} of {examples} right"
     else:
         metric = m.primary_metric.replace("_", " ")
-        clause = f"{first} scores {score} on {metric} over {m.test_examples} unseen examples"
+        clause = f"{first} scores {score} on {metric} over {examples}"
     return ", ".join([clause, *(f"{name} {share}" for name, share in others)])

@@ -98,6 +98,7 @@ CASES = [
             mispaired(prompt=0.92),
         ),
     ),
+    Case("no-score", "inconclusive", measured(compared_examples=0), (measured(compared_examples=1),)),
     Case(
         "good-on-few-examples", "keep-prompting",
         measured(tuned=1.0, prompt=1.0, n=40, unique_examples=49),
@@ -398,10 +399,10 @@ def test_documents_do_not_know_more_than_a_rival_whose_calls_failed() -> None:
 
 def test_more_examples_do_not_enlarge_a_test_file() -> None:
     few = measured(n=20)
-    assert "bring about 40 more examples" in decide(few).headline
+    assert "bring about 40 more examples" in decide(replace(few, unique_examples=80)).headline
     assert "bring about 10 more test examples" in decide(replace(few, test_is_given=True)).headline
     rare = measured(tuned=0.97, prompt=0.90, floor=0.97, n=200)
-    assert decide(rare).reasons[0].evidence["more_examples"] == 36
+    assert decide(replace(rare, unique_examples=800)).reasons[0].evidence["more_examples"] == 36
     assert decide(replace(rare, test_is_given=True)).reasons[0].evidence["more_examples"] == 9
 
 
@@ -412,6 +413,53 @@ def test_a_loss_by_calls_that_failed_says_nothing_of_the_model(name: str) -> Non
     assert "13% of the calls of" in verdict.headline
     assert [reason.code for reason in verdict.reasons] == ["calls-fail"]
     assert "start the same command again" in verdict.reasons[0].text
+
+
+def test_more_examples_are_as_many_as_the_test_set_takes_its_share_of() -> None:
+    # A dealt test set of 200 is a fiftieth of so many, so each further rare one takes fifty.
+    rare = measured(tuned=0.97, prompt=0.90, floor=0.97, n=200, unique_examples=10_000)
+    assert decide(rare).reasons[0].evidence["more_examples"] == 9 * 50
+
+
+def test_a_larger_test_set_than_is_dealt_has_to_be_given() -> None:
+    chance = measured(tuned=0.74, prompt=0.70, half=0.06, n=100)
+    assert "in one of their own (`--test`)" in decide(chance).reasons[0].text
+    assert "--test" not in decide(replace(chance, test_is_given=True)).reasons[0].text
+
+
+def test_groups_are_named_where_they_are_what_is_lacking() -> None:
+    in_groups = measured(n=20, test_groups=3, unique_examples=80)
+    assert "bring about 40 more examples, in 12 new groups or more" in decide(in_groups).headline
+    alone = measured(n=5, test_groups=5, unique_examples=20)
+    assert "group" not in decide(alone).headline
+
+
+def test_what_a_given_test_file_lacks_is_told_apart_from_what_training_lacks() -> None:
+    few = measured(n=20, unique_examples=30, test_is_given=True)
+    assert "bring about 10 more test examples and 10 more examples to train on" in decide(few).headline
+
+
+def test_one_more_example_is_one_example() -> None:
+    assert decide(measured(unique_examples=49)).headline.endswith("bring about 1 more example.")
+
+
+def test_the_commonest_answer_is_counted_whatever_the_metric_makes_of_it() -> None:
+    m = measured(tuned=0.85, prompt=0.85, floor=0.85, n=60, primary_metric="json_field_accuracy")
+    assert decide(m).reasons[0].code == "rare-answers-too-few"
+    assert decide(replace(m, commonest_answer=0.02)).reasons[0].code == "nothing-beats-guessing"
+
+
+def test_a_metric_that_scores_few_test_examples_leaves_too_few() -> None:
+    m = measured(tuned=1.0, n=200, unique_examples=800, compared_examples=8, primary_metric="own")
+    verdict = decide(m)
+    assert (verdict.reasons[0].code, verdict.deployed) == ("too-few-examples", False)
+    assert "scores 100% on own over 8 of 200 unseen examples" in verdict.headline
+    assert "(own gives a score to 8)" in verdict.reasons[0].text
+
+
+def test_who_has_no_score_is_not_said_to_have_a_score_of_zero() -> None:
+    m = measured(prompt=0.0, compared_examples=0, without_score=frozenset({"few-shot"}))
+    assert "the best prompt (few-shot) no score, as no test example has" in decide(m).headline
 
 
 def test_a_cheaper_model_says_when_it_pays_back_beside_each_rival() -> None:

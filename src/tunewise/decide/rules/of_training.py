@@ -241,12 +241,19 @@ def not_compared(m: Measurements) -> Ruling | None:
     )
 
 
+# Dealt test sets grow no further than to show a gain of ten points.
+_GIVE_THEM = (
+    "; a larger file brings no more of them, so give all test examples in one of their own (`--test`)"
+)
+
+
 @rule(
     "cannot-tell",
     "inconclusive",
     when="none of the above: there is a gain that could be chance, or too small to matter, or a rival whose "
     "answers cannot be scored",
-    advice="Bring as many more test examples as it says, and run again.",
+    advice="Bring as many more test examples as it says, in a file of their own with those that there are "
+    "(`--test`), and run again.",
 )
 def cannot_tell(m: Measurements) -> Ruling | None:
     """What is left: a gain that may be chance. Says over whom, and how large a test set would tell."""
@@ -265,7 +272,7 @@ def cannot_tell(m: Measurements) -> Ruling | None:
         )
     asks = []
     for size in (CLEAR_GAIN, SMALLEST_GAIN):
-        number = more_test_examples(size, gain, m.test_examples)
+        number = more_test_examples(size, gain, m.compared_examples)
         evidence[f"more_for_{100 * size:.0f}_points"] = number
         if number:
             asks.append(f"about {number} more test examples would show a gain of {100 * size:.0f} points")
@@ -276,8 +283,9 @@ def cannot_tell(m: Measurements) -> Ruling | None:
     else:
         said, advice = "could be chance", f": {', '.join(asks)}" if asks else ""
         short = f"could be chance{advice}"
+    how = "" if m.test_is_given or not advice else _GIVE_THEM
     return Ruling(
-        f"The gain, {describe_gain(rival, gain)}, {said}{advice}.",
+        f"The gain, {describe_gain(rival, gain)}, {said}{advice}{how}.",
         evidence,
         f", which {short}" if is_best else f", but its lead over {name_with_score(m, rival)} {short}",
         covers=frozenset({MEASURED_GAIN}) if is_best else frozenset(),
