@@ -236,6 +236,12 @@ class Measurements(Findings):
         return next((arm for arm in self.arms if arm.name == name and self.row(name) is not None), None)
 
     @property
+    def tested_arms(self) -> tuple[TrainedArm, ...]:
+        """The trained models whose scores are those of their training, the main one first."""
+        arms = (self.arm(name) for name in TRAINED)
+        return tuple(arm for arm in arms if arm is not None and arm.is_served_as_trained)
+
+    @property
     def main_arm(self) -> TrainedArm | None:
         """The trained model that a verdict is about unless it recommends another one."""
         return next((arm for name in TRAINED if (arm := self.arm(name)) is not None), None)

@@ -85,7 +85,7 @@ def decide(m: Measurements, *, forced: bool = False) -> Verdict:
     arm = m.main_arm if ruling.arm is None else m.arm(ruling.arm)
     trains = recommendation in TRAINS
     evidence = {**ruling.evidence, "not_measured": list(m.not_measured)}
-    beside = [reason for reason in observe(m, arm, trains=trains) if reason.code not in ruling.covers]
+    beside = [reason for reason in observe(m, arm, recommendation) if reason.code not in ruling.covers]
     saving = None if arm is None else m.saving(arm, m.best_untrained)
     scores = _scores(m, _named(m, recommendation, arm))
     return Verdict(
@@ -123,11 +123,11 @@ def _may_be_deployed(m: Measurements, arm: TrainedArm | None) -> bool:
 
 def _named(m: Measurements, recommendation: Recommendation, arm: TrainedArm | None) -> list[str]:
     """The approaches that a headline has to give the scores of, the one that it is about first."""
-    trained = None if arm is None else arm.name
+    trained, main = (None if model is None else model.name for model in (arm, m.main_arm))
     named = {
         "use-rag": (RAG, m.best_closed_book, trained),
         "fine-tune-and-rag": (trained, m.best_untrained, FINE_TUNED),
-    }.get(recommendation, (trained, m.best_untrained, m.best_closed_book))
+    }.get(recommendation, (trained, m.best_untrained, m.best_closed_book, main))
     return [name for name in dict.fromkeys(named) if name is not None]
 
 

@@ -314,7 +314,7 @@ def labels_cap_the_score(m: Measurements) -> Ruling | None:
     cap = whole_percent(m.ceiling)
     return Ruling(
         f"Your answers contradict each other so often that nobody could score above {cap}, and "
-        f"{name_in_words(m, best.name)} is there already.",
+        f"{name_in_words(m, best.name)} scores {whole_percent(best.score)} already.",
         {"best_possible": m.ceiling, "score": best.score},
         f": your answers contradict each other, so that {cap} is the most that anybody could score",
     )
