@@ -20,6 +20,8 @@ decides, and its code is that of the verdict's first reason. A rule that needs s
 never holds, and `not_measured` in the evidence of that reason lists it. *Beats* means that the 95% interval
 of the paired difference is above zero, and that its test agrees: chance alone would give as much in 2.5% of
 cases at most. *Guessing* is the best of the floors, which need no model.
+No run measures a learning curve or forgetting yet, so what needs one of them (`still-learning`,
+`more-data-would-help`, `forgets`) cannot hold yet.
 The *guards* are the rules from `{GUARDS[0].code}` to `{GUARDS[-1].code}`: they stop trained models that win.
 
 `tunewise decide RUN` asks the rules again about a finished run.

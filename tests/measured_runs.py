@@ -76,6 +76,8 @@ def measured(
         arms=tuple(TrainedArm(name, model, 720.0) for name, model in models.items() if name in scores),
         test_examples=n,
         test_groups=n,
+        compared_examples=n,
+        commonest_answer=floor,
         approaches=tuple(result(name, score, n) for name, score in scores.items()),
         gains=gains_among(scores, half),
         knowing=dict(knows or {}),

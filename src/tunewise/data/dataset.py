@@ -11,10 +11,11 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tunewise.data.duplicates import RepeatedInputs, find_repeated_inputs, key_of, remove_exact_duplicates
+from tunewise.data.duplicates import key_of, remove_exact_duplicates
 from tunewise.data.formats.folder import HUB_PREFIX, cached_hub_files
 from tunewise.data.near_duplicates import find_near_duplicates
 from tunewise.data.reading import Reading
+from tunewise.data.same_inputs import RepeatedInputs, find_repeated_inputs
 from tunewise.data.siblings import group_siblings
 from tunewise.data.sources import AS_THE_FILE_SAYS, read_examples
 from tunewise.errors import DataError

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from json.encoder import encode_basestring_ascii
-from math import comb
 
 from tunewise.records import Example, Message
 
@@ -24,28 +22,6 @@ def remove_exact_duplicates(examples: Iterable[Example]) -> tuple[list[Example],
         if kept.setdefault(example.id, example) is not example:
             dropped.append(example)
     return list(kept.values()), dropped
-
-
-@dataclass(frozen=True, slots=True)
-class RepeatedInputs:
-    """Inputs, by `input_key`, that occur more than once: what they tell of how far answers can be trusted."""
-
-    inputs: int
-    """How many there are."""
-    disagreement: float
-    """Of the pairs of rows that share one, those whose answers differ in more than case and spacing; 0..1."""
-
-
-def find_repeated_inputs(examples: Iterable[Example]) -> RepeatedInputs:
-    """Of all rows, exact duplicates among them."""
-    answers: dict[str, Counter[str]] = {}
-    for example in examples:
-        answer = " ".join(example.answer.casefold().split())
-        answers.setdefault(key_of(example), Counter())[answer] += 1
-    repeated = [counts for counts in answers.values() if counts.total() > 1]
-    pairs = sum(comb(counts.total(), 2) for counts in repeated)
-    same = sum(comb(count, 2) for counts in repeated for count in counts.values())
-    return RepeatedInputs(len(repeated), 1 - same / pairs if pairs else 0.0)
 
 
 def key_of(example: Example) -> str:

@@ -16,9 +16,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from tunewise.data.checks.base import Problem
-from tunewise.data.checks.contradictions import input_of
 from tunewise.data.clean_file import RevisedRow, RowChange, drop_row, excerpts, write_row
 from tunewise.data.row_problems import RowProblem, check_text
+from tunewise.data.same_inputs import input_of
 from tunewise.data.source_rows import SourceRow
 from tunewise.errors import RequestError
 from tunewise.records import Example

@@ -175,7 +175,7 @@ def too_few_examples(s: Situation) -> _Ruling | None:
     return _Ruling(
         "collect-more-data",
         "too-few-examples",
-        f"bring about {more} more examples",
+        f"bring about {more} more example{'' if more == 1 else 's'}",
         f"{s.examples} examples are too few to learn from, and a quarter of them too few to see whether it "
         f"helped: {MIN_UNIQUE_EXAMPLES} is the least, {COMFORTABLE_EXAMPLES} is comfortable.",
         (_collect_examples(s),),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from statistics import fmean
@@ -39,6 +40,8 @@ def compare(runs: Mapping[str, ScoredRun], findings: Findings) -> Measurements:
         **{field.name: getattr(findings, field.name) for field in fields(findings)},
         test_examples=len(scores),
         test_groups=len({score.group for score in scores}),
+        compared_examples=_count_compared(runs, findings),
+        commonest_answer=max(Counter(score.expected.strip() for score in scores).values()) / len(scores),
         approaches=tuple(
             summarise(
                 name,
@@ -55,7 +58,23 @@ def compare(runs: Mapping[str, ScoredRun], findings: Findings) -> Measurements:
         knowing_gains=knowing_gains,
         form_scores=_means(runs, FORM),
         lenient_gains=lenient_gains,
+        without_score=frozenset(
+            name for name, run in runs.items() if not _defined(run.scores, findings.primary_metric)
+        ),
     )
+
+
+def _count_compared(runs: Mapping[str, ScoredRun], findings: Findings) -> int:
+    """On how many examples the main trained model and the best untrained rival both have a score."""
+    tested = (name for name in TRAINED if name in runs and any(arm.name == name for arm in findings.arms))
+    names = [name for name in (next(tested, None), findings.best_untrained) if name in runs]
+    sides = [_defined(runs[name].scores, findings.primary_metric) for name in names if name is not None]
+    return len(set.intersection(*sides)) if sides else len(next(iter(runs.values())).scores)
+
+
+def _defined(scores: Sequence[Score], metric: str) -> set[str]:
+    """The ids of the examples on which the metric says something of the answer."""
+    return {s.example_id for s in scores if metric in SET_METRICS or value_of(s, metric) is not None}
 
 
 def summarise(

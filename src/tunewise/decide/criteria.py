@@ -27,7 +27,7 @@ MIN_UNIQUE_EXAMPLES = 50
 MIN_TEST_EXAMPLES = 30
 # With five groups even five wins out of five happen by chance 1 time in 32, which is more than 2.5%.
 MIN_TEST_GROUPS = 6
-# The test set is a quarter of the examples, so each further test example takes four of them.
+# The test set is a quarter of the examples at most, so each further test example takes four of them or more.
 EXAMPLES_PER_TEST_EXAMPLE = 4
 # Fewer answers in which knowledge is defined are an anecdote too.
 MIN_KNOWING_EXAMPLES = 30
@@ -150,7 +150,7 @@ def too_few(m: Measurements) -> bool:
     """Whether there is too little to compare on."""
     return (
         m.unique_examples < MIN_UNIQUE_EXAMPLES
-        or m.test_examples < MIN_TEST_EXAMPLES
+        or m.compared_examples < MIN_TEST_EXAMPLES
         or m.test_groups < MIN_TEST_GROUPS
     )
 

@@ -170,7 +170,7 @@ GUARDS: tuple[Guard, ...] = (
     Guard(
         "guesses-facts",
         "training without documents wins, but the answers are facts",
-        "Use the documents: a better guess is still a guess.",
+        "Look the answers up, in a prompt with documents: a better guess is still a guess.",
         guesses_facts,
     ),
     Guard(

@@ -26,6 +26,8 @@ from tunewise.records import (
 
 MIN_DUPLICATE_GROUPS = 20
 """From fewer inputs that occur twice, how often answers disagree cannot be told."""
+RIGHT_OR_WRONG = frozenset({"exact_match", "numeric_match"})
+"""The metrics by which one answer is right, and whatever differs from it wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ class Disagreement:
     """How often one input has several answers in the data, before duplicates are removed."""
 
     share: float
-    """Of the pairs of rows with equal inputs, those whose answers differ."""
+    """Of the pairs of rows with equal inputs, those whose answers differ; the mean over inputs."""
     duplicate_groups: int
     """Inputs that occur more than once."""
 
@@ -179,6 +181,11 @@ class Measurements(Findings):
 
     test_examples: int
     test_groups: int
+    compared_examples: int
+    """Test examples on which the primary metric is defined for the main trained model and the best untrained
+    rival, as far as those were tested: what the main comparison rests on."""
+    commonest_answer: float
+    """Share of the test examples whose expected answer is the commonest one."""
     approaches: tuple[ApproachResult, ...]
     """Everything that was measured, floors, trained models and controls included."""
     gains: Mapping[str, Mapping[str, PairedGain]]
@@ -192,6 +199,9 @@ class Measurements(Findings):
     """What trained models gain over untrained rivals where form costs neither of them anything.
 
     Among the rivals are prompts that the engine held to the form, where those were best on validation."""
+
+    without_score: frozenset[str] = frozenset()
+    """Approaches for which the primary metric is defined on no test example: their 0 says nothing."""
 
     def __post_init__(self) -> None:
         named = {*self.floors, *self.gains, *(rival for gains in self.gains.values() for rival in gains)}
@@ -224,6 +234,12 @@ class Measurements(Findings):
     def arm(self, name: str) -> TrainedArm | None:
         """The trained model of this approach, if it was tested."""
         return next((arm for arm in self.arms if arm.name == name and self.row(name) is not None), None)
+
+    @property
+    def tested_arms(self) -> tuple[TrainedArm, ...]:
+        """The trained models whose scores are those of their training, the main one first."""
+        arms = (self.arm(name) for name in TRAINED)
+        return tuple(arm for arm in arms if arm is not None and arm.is_served_as_trained)
 
     @property
     def main_arm(self) -> TrainedArm | None:
@@ -263,11 +279,20 @@ class Measurements(Findings):
         """The best score that can be expected of anybody.
 
         Two answers that are each right with probability c agree at least as often as both are right, c * c;
-        so their disagreement d leaves at most c = sqrt(1 - d). 1 where the disagreement is not known.
+        so their disagreement d leaves at most c = sqrt(1 - d), where answers are right or wrong and nothing
+        between. 1 where that is not known, or something surely scores more: then repeated inputs are not
+        like the others.
         """
-        if self.disagreement is None or not self.disagreement.is_known:
+        if self.disagreement is None or not self.disagreement.is_known or not self._scores_right_or_wrong:
             return 1.0
-        return math.sqrt(1 - self.disagreement.share)
+        bound = math.sqrt(1 - self.disagreement.share)
+        if any(row.low > bound for row in self.approaches):
+            return 1.0
+        return max([bound, *(row.score for row in self.approaches)])
+
+    @property
+    def _scores_right_or_wrong(self) -> bool:
+        return self.primary_metric in RIGHT_OR_WRONG
 
     def training_cost(self, arm: TrainedArm) -> float:
         """What training this model cost."""
@@ -294,6 +319,7 @@ class Measurements(Findings):
             "what is known whatever the form it is said in": not self.knowing,
             "how often your answers contradict each other": self.disagreement is None
             or not self.disagreement.is_known,
+            "the best possible score, as the metric gives part marks": not self._scores_right_or_wrong,
             "how steady the answers are": not self.consistency,
             "what twice the examples would give": arm is not None and self.learning_curve is None,
             "whether the served model is the trained one": arm is not None and arm.parity is None,

@@ -23,7 +23,7 @@ from tunewise.decide.measurements import Measurements, TrainedArm
 from tunewise.decide.rules.base import MEASURED_GAIN, gain_clause, gain_evidence, interval
 from tunewise.decide.wording import describe_gain, money, name_in_words, whole_percent, whole_points
 from tunewise.evaluate.stats import PairedGain
-from tunewise.records import Reason
+from tunewise.records import TRAINS, Reason, Recommendation
 
 # A form kept in at least this share of answers can be parsed without a safety net.
 FORM_KEPT = 0.95
@@ -43,11 +43,14 @@ class Observation:
     code: str
     when: str
     find: Callable[[Measurements, TrainedArm | None], Reason | None]
+    beside: frozenset[Recommendation] | None = None
+    """The only recommendations that it matters to; None is any."""
 
 
-def observe(m: Measurements, arm: TrainedArm | None, *, trains: bool) -> list[Reason]:
+def observe(m: Measurements, arm: TrainedArm | None, recommendation: Recommendation) -> list[Reason]:
     """What there is to say beside a ruling about `arm`, the most urgent first."""
-    found = (o.find(m, arm) for o in (OBSERVATIONS_ON_A_WIN if trains else OBSERVATIONS_ON_NO_WIN))
+    asked = OBSERVATIONS_ON_A_WIN if recommendation in TRAINS else OBSERVATIONS_ON_NO_WIN
+    found = (o.find(m, arm) for o in asked if o.beside is None or recommendation in o.beside)
     return [reason for reason in found if reason is not None]
 
 
@@ -192,6 +195,15 @@ def _unsteadiness(m: Measurements, code: str, name: str) -> Reason | None:
     return Reason(code, text, {name: asdict(seen)})
 
 
+def cut_short_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:  # noqa: ARG001 - its shape
+    """Training that there was no time for: more of it may score better."""
+    cut = [words for words in m.left_out if any(words.startswith(f"{one.name} goes ") for one in m.arms)]
+    if not cut:
+        return None
+    text = f"There was no time for all of the training: {'; '.join(cut)}. Raise `--max-minutes` for more."
+    return Reason("training-cut-short", text, {"cut_short": cut})
+
+
 def judge_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     """What a judge said of the two answers, where somebody asked one: beside the metric, not in its place."""
     said = next((j for j in m.judgements if arm is not None and j.first == arm.name), None)
@@ -226,12 +238,11 @@ def test_size_reason(m: Measurements, arm: TrainedArm | None) -> Reason | None:
     gain = None if arm is None else m.gain_over(arm.name, m.best_untrained)
     if gain is None:
         return None
-    difference = detectable_difference(m.test_examples / gain.design_effect, gain.discordance)
+    difference = detectable_difference(m.compared_examples / gain.design_effect, gain.discordance)
     if difference is None:
         return None
-    text = (
-        f"{m.test_examples} unseen examples are enough to show a gain of {whole_points(difference)} or more."
-    )
+    size, gain_seen = m.compared_examples, whole_points(difference)
+    text = f"{size} unseen examples are enough to show a gain of {gain_seen} or more."
     evidence = {"test_examples": m.test_examples, "test_groups": m.test_groups, "visible_gain": difference}
     return Reason("test-size", text, evidence)
 
@@ -244,6 +255,9 @@ _UNSTEADY = (
 )
 _UNSTEADY_PROMPT = Observation(
     "unsteady-prompt", f"the best untrained approach {_UNSTEADY}", unsteady_prompt_reason
+)
+_CUT_SHORT = Observation(
+    "training-cut-short", "training was cut short to end within `--max-minutes`", cut_short_reason
 )
 _TEST_SIZE = Observation("test-size", "a tuned model was compared with a prompt", test_size_reason)
 _JUDGE = Observation("judged", "a judge was asked with `--judge`", judge_reason)
@@ -267,10 +281,12 @@ OBSERVATIONS_ON_A_WIN: tuple[Observation, ...] = (
     Observation("unsteady-model", f"the tuned model {_UNSTEADY}", unsteady_model_reason),
     Observation("cheaper-per-call", "calls to the tuned model cost less than the best prompt's", cost_reason),
     _UNSTEADY_PROMPT,
+    _CUT_SHORT,
     _TEST_SIZE,
 )
 OBSERVATIONS_ON_NO_WIN: tuple[Observation, ...] = (
     _PARITY,
+    _CUT_SHORT,
     _JUDGE,
     Observation(MEASURED_GAIN, "both were measured, and the reason before does not say it", gain_reason),
     Observation(
@@ -278,8 +294,9 @@ OBSERVATIONS_ON_NO_WIN: tuple[Observation, ...] = (
         "the tuned model beats guessing, is surely not worse by what matters than the best untrained "
         "approach and each other that it does not beat, its calls cost "
         f"{whole_percent(MIN_SAVED_SHARE)} "
-        "less or better, and no number of calls was declared",
+        "less or better, no number of calls was declared, and it could change the verdict",
         volume_reason,
+        frozenset({"keep-prompting", "inconclusive"}),
     ),
     _UNSTEADY_PROMPT,
     _TEST_SIZE,

@@ -23,7 +23,7 @@ from tunewise.decide.measurements import Measurements, TrainedArm
 from tunewise.decide.reasons import observe
 from tunewise.decide.rules import of_data, of_documents, of_training
 from tunewise.decide.rules.base import Rule, Ruling
-from tunewise.decide.wording import name_in_words, whole_percent
+from tunewise.decide.wording import name_in_words, score_in_words
 from tunewise.records import TRAINS, Reason, Recommendation, Verdict
 
 TITLES: dict[Recommendation, str] = {
@@ -40,6 +40,7 @@ MAX_REASONS = 3
 RULES: tuple[Rule, ...] = (
     # Are these data that anything can be said about?
     of_data.answers_mispaired,
+    of_data.no_score,
     of_data.good_on_few_examples,
     of_data.too_few_examples,
     # Is it about facts, which are looked up, rather than a skill, which is learned?
@@ -54,7 +55,9 @@ RULES: tuple[Rule, ...] = (
     *of_training.GUARD_RULES,
     # It has not. Do documents?
     of_documents.retrieval_helps,
-    # Neither. Does anything beat guessing, and what would?
+    # Neither, as far as their calls were answered.
+    of_training.calls_fail,
+    # Does anything beat guessing, and what would?
     of_data.rare_answers_too_few,
     of_data.no_relation_found,
     of_data.still_learning,
@@ -82,7 +85,7 @@ def decide(m: Measurements, *, forced: bool = False) -> Verdict:
     arm = m.main_arm if ruling.arm is None else m.arm(ruling.arm)
     trains = recommendation in TRAINS
     evidence = {**ruling.evidence, "not_measured": list(m.not_measured)}
-    beside = [reason for reason in observe(m, arm, trains=trains) if reason.code not in ruling.covers]
+    beside = [reason for reason in observe(m, arm, recommendation) if reason.code not in ruling.covers]
     saving = None if arm is None else m.saving(arm, m.best_untrained)
     scores = _scores(m, _named(m, recommendation, arm))
     return Verdict(
@@ -120,11 +123,11 @@ def _may_be_deployed(m: Measurements, arm: TrainedArm | None) -> bool:
 
 def _named(m: Measurements, recommendation: Recommendation, arm: TrainedArm | None) -> list[str]:
     """The approaches that a headline has to give the scores of, the one that it is about first."""
-    trained = None if arm is None else arm.name
+    trained, main = (None if model is None else model.name for model in (arm, m.main_arm))
     named = {
         "use-rag": (RAG, m.best_closed_book, trained),
         "fine-tune-and-rag": (trained, m.best_untrained, FINE_TUNED),
-    }.get(recommendation, (trained, m.best_untrained, m.best_closed_book))
+    }.get(recommendation, (trained, m.best_untrained, m.best_closed_book, main))
     return [name for name in dict.fromkeys(named) if name is not None]
 
 
@@ -140,10 +143,12 @@ def _scores(m: Measurements, names: Sequence[str]) -> str:
         rows.append(floor)
     if not rows:
         return "nothing was measured"
-    (first, score), *others = [(name_in_words(m, row.name), whole_percent(row.score)) for row in rows]
+    is_whole = m.compared_examples in (0, m.test_examples)
+    examples = f"{'' if is_whole else f'{m.compared_examples} of '}{m.test_examples} unseen examples"
+    (first, score), *others = [(name_in_words(m, row.name), score_in_words(m, row)) for row in rows]
     if m.primary_metric == "exact_match":
-        clause = f"{first} gets {score} of {m.test_examples} unseen examples right"
+        clause = f"{first} gets {score} of {examples} right"
     else:
         metric = m.primary_metric.replace("_", " ")
-        clause = f"{first} scores {score} on {metric} over {m.test_examples} unseen examples"
+        clause = f"{first} scores {score} on {metric} over {examples}"
     return ", ".join([clause, *(f"{name} {share}" for name, share in others)])

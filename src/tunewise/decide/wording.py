@@ -7,6 +7,7 @@ import math
 from tunewise.approaches.names import FINE_TUNED, FINE_TUNED_RAG, FROM_SCRATCH, RAG
 from tunewise.decide.measurements import Measurements
 from tunewise.evaluate.stats import PairedGain
+from tunewise.records import ApproachResult
 
 _SIGNS = {"GBP": "£", "EUR": "€", "USD": "$"}
 _MINUS = "−"
@@ -46,10 +47,15 @@ def name_in_words(m: Measurements, name: str) -> str:
     return f"the best prompt ({name})" if name in (m.best_untrained, m.best_closed_book) else name
 
 
+def score_in_words(m: Measurements, row: ApproachResult) -> str:
+    """A score as a percentage, and none where the metric is defined on no answer."""
+    return "no score" if row.name in m.without_score else whole_percent(row.score)
+
+
 def name_with_score(m: Measurements, name: str) -> str:
     """The same with its score, for one that a headline does not give already."""
     row = m.row(name)
-    score = "" if row is None else f" ({whole_percent(row.score)})"
+    score = "" if row is None else f" ({score_in_words(m, row)})"
     return f"{name_in_words(m, name)}{score}"
 
 

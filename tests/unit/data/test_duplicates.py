@@ -7,8 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewise.data.duplicates import (
-    RepeatedInputs,
-    find_repeated_inputs,
     input_key,
     join_groups,
     remove_exact_duplicates,
@@ -83,11 +81,3 @@ def test_joining_respects_inputs_and_users_whatever_the_order(pairs, seed):
         for other, other_user in rows:
             if one.group == other.group or user == other_user:
                 assert by_line[one.line] == by_line[other.line]
-
-
-def test_answers_to_repeated_inputs_agree_or_differ():
-    agreed = [example("Red?", "Yes"), example("red", "yes "), example("Once?", "no")]
-    assert find_repeated_inputs(agreed) == RepeatedInputs(1, 0.0)
-    assert find_repeated_inputs([example("a", answer) for answer in "xxxy"]) == RepeatedInputs(1, 0.5)
-    assert find_repeated_inputs([example("a", "1.5"), example("a", "15")]).disagreement == 1
-    assert find_repeated_inputs([example("a")]) == RepeatedInputs(0, 0.0)

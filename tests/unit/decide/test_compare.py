@@ -54,6 +54,27 @@ def test_a_metric_that_is_undefined_everywhere_says_nothing() -> None:
     assert (row.score, row.low, row.high) == (0.0, 0.0, 1.0)
 
 
+def test_examples_that_have_no_score_are_not_compared_on() -> None:
+    def defined_on(run: ScoredRun, n: int) -> ScoredRun:
+        return replace(run, scores=(*run.scores[:n], *(replace(s, metrics={}) for s in run.scores[n:])))
+
+    m = compare({**RUNS, "fine-tuned": defined_on(RUNS["fine-tuned"], 8)}, FINDINGS)
+    assert (m.test_examples, m.compared_examples, m.without_score) == (100, 8, frozenset())
+    assert decide(m).reasons[0].code == "too-few-examples"
+    nothing = compare({**RUNS, "few-shot": defined_on(RUNS["few-shot"], 0)}, FINDINGS)
+    assert (nothing.compared_examples, nothing.without_score) == (0, {"few-shot"})
+    assert "the best prompt (few-shot) no score" in decide(nothing).headline
+
+
+def test_the_commonest_expected_answer_is_counted_from_the_scores() -> None:
+    ham = tuple(
+        replace(s, expected="ham" if i < 80 else f"{i}") for i, s in enumerate(RUNS["majority"].scores)
+    )
+    assert (
+        compare({**RUNS, "majority": replace(RUNS["majority"], scores=ham)}, FINDINGS).commonest_answer == 0.8
+    )
+
+
 def test_measurements_are_findings_and_what_the_answers_show() -> None:
     m = compare(RUNS, FINDINGS)
     assert (m.test_examples, m.test_groups, m.seed, m.currency) == (100, 100, 3, "EUR")

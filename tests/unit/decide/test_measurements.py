@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 
@@ -18,10 +19,23 @@ def test_a_comparison_with_something_that_was_not_measured_is_refused() -> None:
 
 
 def test_contradicting_answers_cap_the_score_once_enough_of_them_are_seen() -> None:
-    assert measured(disagreement=Disagreement(0.19, 20)).ceiling == pytest.approx(0.9)
-    assert measured(disagreement=Disagreement(0.19, 19)).ceiling == 1.0
-    assert measured(disagreement=None).ceiling == 1.0
-    assert measured(disagreement=Disagreement(1.0, 20)).ceiling == 0.0
+    def ceiling(disagreement: Disagreement | None, **changes: Any) -> float:
+        return measured(tuned=0.05, prompt=0.05, floor=0.0, disagreement=disagreement, **changes).ceiling
+
+    assert ceiling(Disagreement(0.19, 20)) == pytest.approx(0.9)
+    assert ceiling(Disagreement(0.19, 19)) == 1.0
+    assert ceiling(None) == 1.0
+    assert ceiling(Disagreement(0.96, 20)) == pytest.approx(0.2)
+    # An answer that is partly right is not bound by how often two answers are the same.
+    assert ceiling(Disagreement(0.96, 20), primary_metric="json_field_accuracy") == 1.0
+    assert ceiling(Disagreement(0.96, 20), primary_metric="macro_f1") == 1.0
+
+
+def test_no_score_is_above_the_best_possible_one() -> None:
+    near, beyond = (measured(tuned=score, disagreement=Disagreement(0.19, 20)) for score in (0.92, 0.97))
+    assert near.ceiling == 0.92
+    # Surely more than contradicting answers would allow: those that repeat are not like the others.
+    assert beyond.ceiling == 1.0
 
 
 def test_nothing_to_compare_is_not_the_same_as_never_paying_back() -> None:

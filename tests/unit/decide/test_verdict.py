@@ -286,6 +286,38 @@ def test_failed_calls_stop_a_win_on_either_side() -> None:
     assert not decide(with_failed_calls(m, "few-shot", 5)).deployed
 
 
+def test_training_that_was_cut_short_is_a_reason_on_either_side() -> None:
+    words = "fine-tuned goes once, not 3 times, over 50 of 764 training examples"
+    left_out = (words, "zero-shot is left out")
+    lost = decide(measured(tuned=0.65, prompt=0.70, left_out=left_out))
+    assert lost.reasons[1].code == "training-cut-short"
+    assert words in lost.reasons[1].text
+    assert "zero-shot" not in lost.reasons[1].text
+    # On a win it comes last but one.
+    assert codes(measured(left_out=left_out))[-1:] == ["training-cut-short"]
+
+
+def test_volume_is_asked_for_only_where_it_could_change_the_verdict() -> None:
+    few = measured(tuned=0.705, prompt=0.70, half=0.01, unique_examples=49)
+    assert (ruling(few)[0], "cheaper-at-volume" in codes(few)) == ("collect-more-data", False)
+
+
+def test_a_gain_that_was_not_seen_is_not_said_to_be_absent() -> None:
+    verdict = decide(measured(tuned=0.60, prompt=0.60, half=0.17, n=40))
+    assert verdict.reasons[0].code == "no-gain-seen"
+    assert "no gain was seen, of which this test could show 24 points or more" in verdict.headline
+    assert "nothing that matters" not in verdict.headline + verdict.reasons[0].text
+
+
+def test_a_model_tuned_with_documents_that_gained_is_what_cannot_be_told() -> None:
+    m = measured(tuned=0.50, prompt=0.50, rag=0.505, both=0.60)
+    gains = {**m.gains, "fine-tuned-rag": {**m.gains["fine-tuned-rag"], "fine-tuned": gain(0.10, half=0.11)}}
+    verdict = decide(replace(m, gains=gains))
+    assert verdict.reasons[0].code == "cannot-tell"
+    assert "the tuned model with your documents gets 60%" in verdict.headline
+    assert "its lead over the tuned model (50%) could be chance" in verdict.headline
+
+
 def judged(wins: int, losses: int, contradicted: int = 0, examples: int = 233) -> Measurements:
     share = (wins - losses) / examples
     found = PairedGain(share, share - 0.05, share + 0.05, 0.01, 0.3, 1.0)

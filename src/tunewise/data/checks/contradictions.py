@@ -2,29 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from typing import Any
-
-import numpy as np
 
 from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
-from tunewise.data.strict_json import read_object
-from tunewise.records import Example
+from tunewise.data.same_inputs import Group, canonical_answer, group_same_inputs
 
 MAX_GROUPS_NAMED = 3
 FREE_TEXT_WORDS = 20
 """Two longer answers may both be good; of two shorter ones, or two that are JSON, one is wrong."""
 UNSOUND_SHARE = 0.1
 """Of rows that contradict another, from which on little of what is trained or measured means anything."""
-
-_GROUPED_NUMBER = re.compile(r"\d{1,3}(?:,\d{3})+(?![\d,])")
-_DECIMALS = re.compile(r"(\d)(\.\d*?)0+(?!\d)")
-_STOPS = " .!?。"
-
-Group = Sequence[Example]
 
 
 class Contradictions:
@@ -80,62 +67,6 @@ class Contradictions:
             message.format(lines=f"lines {named}{more}"),
             f"{groups[0][0].messages[-2].content} → {' | '.join(answers)}",
         )
-
-
-def group_same_inputs(examples: Sequence[Example]) -> list[Group]:
-    """Rows that share an input, where there are several; in file order.
-
-    An input is the instruction, the functions and all turns before the answer, up to case, spacing and
-    closing punctuation. That within counts, unlike in `duplicates.input_key`: 1.50 and 150 are two questions.
-    """
-    # Hashes first: the inputs of all rows at once would not fit into memory.
-    hashes = np.fromiter((hash(input_of(example)) for example in examples), np.int64, len(examples))
-    order = np.argsort(hashes, kind="stable")
-    ordered = hashes[order]
-    same = ordered[1:] == ordered[:-1]
-    shared = np.zeros(len(examples), bool)
-    shared[order[1:][same]] = True
-    shared[order[:-1][same]] = True
-    groups: dict[tuple[object, ...], list[Example]] = {}
-    for index in np.flatnonzero(shared).tolist():
-        groups.setdefault(input_of(examples[index]), []).append(examples[index])
-    return [rows for rows in groups.values() if len(rows) > 1]
-
-
-def canonical_answer(answer: str) -> str:
-    """What is left of an answer without spacing, case, closing punctuation, key order and number spelling."""
-    if answer.lstrip().startswith(("{", "[")):
-        with suppress(RecursionError):  # Nested so deeply, it is compared as text.
-            if (value := read_object(answer)) is not None:
-                return json.dumps(_canonical_json(value), sort_keys=True)
-    return _fold_value(answer)
-
-
-def input_of(example: Example) -> tuple[object, ...]:
-    """What rows of one input have in common, to be compared: see `group_same_inputs`."""
-    turns = tuple((m.role, _fold(m.content), m.tool_calls) for m in example.prompt)
-    return (turns, example.tools) if example.tools else (turns,)
-
-
-def _fold(text: str) -> str:
-    return " ".join(text.split()).rstrip(_STOPS).casefold()
-
-
-def _fold_value(text: str) -> str:
-    ungrouped = _GROUPED_NUMBER.sub(lambda match: match[0].replace(",", ""), _fold(text))
-    return _DECIMALS.sub(lambda match: match[1] + match[2].rstrip("."), ungrouped)
-
-
-def _canonical_json(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {_fold(key): _canonical_json(inner) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_canonical_json(inner) for inner in value]
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return _fold_value(str(value))
 
 
 def _is_free_text(answer: str) -> bool:

@@ -25,20 +25,31 @@ from tunewise.decide.rules.base import MEASURED_GAIN, Ruling, gain_clause, gain_
 from tunewise.decide.wording import name_in_words, whole_percent, whole_points
 from tunewise.records import ApproachResult
 
-_MAJORITY = "majority"
+_NOTHING_BEATS = "nothing is surely better than guessing"
+
+
+def _guessing(m: Measurements) -> ApproachResult | None:
+    """The best floor, if something was measured and nothing of it is surely better than the floors."""
+    names = [row.name for row in m.approaches if row.name not in m.floors]
+    return best_floor(m) if names and not any(beats_floors(m, name) for name in names) else None
 
 
 @rule(
     "answers-mispaired",
     "fix-the-data",
-    when="answers do not fit their own prompts better than those of other rows, and at least "
-    f"{whole_percent(MIN_MISPAIRED)} of them fit another row much better",
+    when="answers do not fit their own prompts better than those of other rows, at least "
+    f"{whole_percent(MIN_MISPAIRED)} of them fit another row much better, and {_NOTHING_BEATS}",
     advice="Look for a shifted or separately sorted column, and pair each answer with its own prompt again.",
 )
 def answers_mispaired(m: Measurements) -> Ruling | None:
-    """Answers that belong to other rows; whatever is learned from them is wrong."""
+    """Answers that belong to other rows, which nobody can learn or foretell.
+
+    Facts look alike where they are asked for in both directions; but what is answered right is not mispaired.
+    """
     seen = m.fact_or_skill
     if seen is None or seen.own_auc > MAX_AUC_OF_STRANGERS or seen.mismatch < MIN_MISPAIRED:
+        return None
+    if _guessing(m) is None:
         return None
     share = whole_percent(seen.mismatch)
     return Ruling(
@@ -49,9 +60,26 @@ def answers_mispaired(m: Measurements) -> Ruling | None:
     )
 
 
+@rule(
+    "no-score",
+    "inconclusive",
+    when="the metric has a score for the tuned model and the best untrained approach on no test example",
+    advice="Use another metric (`--metric`), or mend your own.",
+)
+def no_score(m: Measurements) -> Ruling | None:
+    """Nothing to compare, however many examples there are."""
+    if m.compared_examples:
+        return None
+    return Ruling(
+        f"No test example has a score for both sides: {m.primary_metric} says nothing of such answers.",
+        _sizes(m),
+        ", as no test example has a score for both: use another metric",
+    )
+
+
 _TOO_FEW = (
-    f"there are fewer than {MIN_UNIQUE_EXAMPLES} different examples, {MIN_TEST_EXAMPLES} test examples or "
-    f"{MIN_TEST_GROUPS} groups of them"
+    f"there are fewer than {MIN_UNIQUE_EXAMPLES} different examples, {MIN_TEST_EXAMPLES} test examples that "
+    f"have a score, or {MIN_TEST_GROUPS} groups of test examples"
 )
 
 
@@ -60,6 +88,7 @@ def _sizes(m: Measurements) -> dict[str, int]:
         "unique_examples": m.unique_examples,
         "test_examples": m.test_examples,
         "test_groups": m.test_groups,
+        "compared_examples": m.compared_examples,
     }
 
 
@@ -91,61 +120,89 @@ def good_on_few_examples(m: Measurements) -> Ruling | None:
     "too-few-examples",
     "collect-more-data",
     when=_TOO_FEW,
-    advice="Bring as many more examples as it says; new ones, not more versions of the same.",
+    advice="Bring as many more examples as it says; new ones, not more versions of the same. Where the "
+    "metric has no score for most of them, another one may do.",
 )
 def too_few_examples(m: Measurements) -> Ruling | None:
     """Too little to compare on."""
     if not too_few(m):
         return None
-    for_test = _examples_for(m, MIN_TEST_EXAMPLES - m.test_examples)
-    more_examples = max(MIN_UNIQUE_EXAMPLES - m.unique_examples, for_test, 0)
-    more_groups = max(_examples_for(m, MIN_TEST_GROUPS - m.test_groups), 0)
-    kind = "test examples" if m.test_is_given and max(for_test, more_groups) > 0 else "examples"
-    wanted = f"{more_examples} more {kind}" if more_examples else f"{more_groups} more groups of {kind}"
+    wanted, more = _what_is_lacking(m)
+    scored = (
+        ""
+        if m.compared_examples == m.test_examples
+        else f" ({m.primary_metric} gives a score to {m.compared_examples})"
+    )
     return Ruling(
-        f"{m.unique_examples} different examples, {m.test_examples} of them for testing in {m.test_groups} "
-        f"groups, cannot settle the question: bring about {wanted}.",
-        {**_sizes(m), "more_examples": more_examples, "more_groups": more_groups},
+        f"{m.unique_examples} different examples, {m.test_examples} of them for testing{scored} in "
+        f"{m.test_groups} groups, cannot settle the question: bring about {wanted}.",
+        {**_sizes(m), **more},
         f", on too few examples to tell: bring about {wanted}",
     )
 
 
+def _what_is_lacking(m: Measurements) -> tuple[str, dict[str, int]]:
+    """In words, and in numbers. Groups are named where some examples share one: more of those do not help."""
+    for_test = max(MIN_TEST_EXAMPLES - m.compared_examples, 0)
+    for_groups = max(MIN_TEST_GROUPS - m.test_groups, 0) if m.test_groups < m.test_examples else 0
+    in_all = max(MIN_UNIQUE_EXAMPLES - m.unique_examples, 0)
+    tests, groups = _examples_for(m, for_test), _examples_for(m, for_groups)
+    if not m.test_is_given:
+        more = max(in_all, tests)
+        wanted = _with_groups(more, "example", groups)
+    else:
+        more, others = max(in_all, tests), max(in_all - tests, 0)
+        parts = [_with_groups(tests, "test example", groups)] if tests or groups else []
+        parts += [f"{_count(others, 'more example')} to train on"] if others else []
+        wanted = " and ".join(parts)
+    return wanted, {"more_examples": more, "more_groups": groups}
+
+
+def _with_groups(examples: int, kind: str, groups: int) -> str:
+    if not examples:
+        return f"{_count(groups, 'more group')} of {kind}s"
+    return _count(examples, f"more {kind}") + (
+        f", in {_count(groups, 'new group')} or more" if groups else ""
+    )
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def _examples_for(m: Measurements, more_test_examples: int) -> int:
-    """How many more examples have to come for so many of them to be test examples."""
-    return more_test_examples * (1 if m.test_is_given else EXAMPLES_PER_TEST_EXAMPLE)
+    """How many more examples have to come for so many of them to be test examples that have a score.
 
-
-def _guessing(m: Measurements) -> ApproachResult | None:
-    """The best floor, if something was measured and nothing of it is surely better than the floors."""
-    names = [row.name for row in m.approaches if row.name not in m.floors]
-    return best_floor(m) if names and not any(beats_floors(m, name) for name in names) else None
-
-
-_NOTHING_BEATS = "nothing is surely better than guessing"
+    As many for each as there are now: a test set that is dealt is a quarter of a small file, and less of a
+    large one.
+    """
+    scored = max(m.compared_examples, 1)
+    if m.test_is_given:
+        return more_test_examples * max(m.test_examples // scored, 1)
+    return more_test_examples * max(m.unique_examples // scored, EXAMPLES_PER_TEST_EXAMPLE)
 
 
 @rule(
     "rare-answers-too-few",
     "collect-more-data",
-    when=f"{_NOTHING_BEATS}, one answer is right {whole_percent(DOMINANT_SHARE)} of the time or more, and "
-    f"fewer than {MIN_OTHER_ANSWERS} test examples have another",
+    when=f"{_NOTHING_BEATS}, {whole_percent(DOMINANT_SHARE)} of the test examples or more have the same "
+    f"answer, and fewer than {MIN_OTHER_ANSWERS} test examples have another",
     advice="Bring more examples of the rare answers: they are what there is to learn.",
 )
 def rare_answers_too_few(m: Measurements) -> Ruling | None:
     """One answer is nearly always right, so it takes rare ones to see whether anything was learned."""
-    majority = m.row(_MAJORITY)
-    if _guessing(m) is None or majority is None or majority.score < DOMINANT_SHARE:
+    if _guessing(m) is None or m.commonest_answer < DOMINANT_SHARE:
         return None
-    others = round(m.test_examples * (1 - majority.score))
+    others = round(m.test_examples * (1 - m.commonest_answer))
     if others >= MIN_OTHER_ANSWERS:
         return None
-    more = _examples_for(m, MIN_OTHER_ANSWERS - others)
-    share = whole_percent(majority.score)
+    wanted = _examples_for(m, MIN_OTHER_ANSWERS - others)
+    share, more = whole_percent(m.commonest_answer), _count(wanted, "more example")
     return Ruling(
-        f"Always giving the most common answer is right {share} of the time, and only {others} of "
-        f"{m.test_examples} test examples have another: bring about {more} more examples of rare answers.",
-        {"most_common_answer": majority.score, "other_test_examples": others, "more_examples": more},
-        f": bring about {more} more examples of the rare answers",
+        f"One answer is right for {share} of the test examples, and only {others} of {m.test_examples} test "
+        f"examples have another: bring about {more} of rare answers.",
+        {"most_common_answer": m.commonest_answer, "other_test_examples": others, "more_examples": wanted},
+        f": bring about {more} of the rare answers",
     )
 
 
@@ -257,7 +314,7 @@ def labels_cap_the_score(m: Measurements) -> Ruling | None:
     cap = whole_percent(m.ceiling)
     return Ruling(
         f"Your answers contradict each other so often that nobody could score above {cap}, and "
-        f"{name_in_words(m, best.name)} is there already.",
+        f"{name_in_words(m, best.name)} scores {whole_percent(best.score)} already.",
         {"best_possible": m.ceiling, "score": best.score},
         f": your answers contradict each other, so that {cap} is the most that anybody could score",
     )

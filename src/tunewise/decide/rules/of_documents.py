@@ -174,5 +174,5 @@ def _what_training_adds(m: Measurements) -> str:
         stronger = unbeaten(m, arm)
         if wins_over(m.gain_over(arm.name, RAG)) and stronger is not None:
             name, other = name_in_words(m, arm.name), name_in_words(m, stronger)
-            return f"; {name} does better than that, but not surely better than {other}"
+            return f"; {name} does better than that, but does not surely beat {other} by what matters"
     return "; training adds nothing proven to that"

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tunewise.approaches.names import FINE_TUNED
+from tunewise.data.split import detectable_difference
 from tunewise.decide.criteria import (
     CLEAR_GAIN,
     LOW_CEILING,
+    MAX_FAILED_SHARE,
     MAX_PAYBACK_MONTHS,
     MIN_SAVED_SHARE,
     SMALLEST_GAIN,
     beats_floors,
     documents_win,
+    failed_share,
+    failing,
     more_test_examples,
     rivals_to_undercut,
     same_quality_cheaper,
@@ -128,6 +133,29 @@ GUARD_RULES: tuple[Rule, ...] = tuple(_rule_of(guard) for guard in GUARDS)
 
 
 @rule(
+    "calls-fail",
+    "inconclusive",
+    when=f"more than {whole_percent(MAX_FAILED_SHARE)} of the calls of the tuned model, or of the best "
+    "untrained approach, failed",
+    advice="Start the same command again, which asks it anew; `scores.jsonl` holds the errors.",
+)
+def calls_fail(m: Measurements) -> Ruling | None:
+    """Failed calls count as wrong answers, so a loss of either side may be that of its serving."""
+    names = (m.main_arm.name if m.main_arm is not None else None, m.best_untrained)
+    row = failing(m, [name for name in names if name is not None])
+    if row is None:
+        return None
+    share, name = whole_percent(failed_share(row)), name_in_words(m, row.name)
+    return Ruling(
+        f"{share} of the calls of {name} failed, so nothing can be said: start the same command again, which "
+        "asks it anew.",
+        {"failed": row.failed},
+        f", but {share} of the calls of {name} failed: run it again",
+        covers=frozenset({MEASURED_GAIN, "test-size"}),
+    )
+
+
+@rule(
     "prompting-already-good",
     "keep-prompting",
     when=f"the best untrained approach beats guessing and is within {whole_points(SMALLEST_GAIN)} of the "
@@ -153,48 +181,70 @@ def prompting_already_good(m: Measurements) -> Ruling | None:
 @rule(
     "gain-too-small",
     "keep-prompting",
-    when="what training gained over some untrained approach is surely less than "
+    when="what each trained model gained over some untrained approach is surely less than "
     f"{whole_points(SMALLEST_GAIN)}",
     advice="Stay with the prompt: it is quicker to change and survives a change of the model.",
 )
 def gain_too_small(m: Measurements) -> Ruling | None:
     """A gain that surely does not matter."""
-    return _nothing_gained(m, lambda gain: gain.high < SMALLEST_GAIN)
+    return _nothing_gained(
+        m,
+        lambda gain: gain.high < SMALLEST_GAIN,
+        lambda _, over: f"training gained nothing that matters{over}",
+    )
 
 
 @rule(
     "no-gain-seen",
     "keep-prompting",
-    when="training scored no better than some untrained approach",
+    when="no trained model scored better than every untrained approach",
     advice="Stay with the prompt. A gain may be too small for this test to see.",
 )
 def no_gain_seen(m: Measurements) -> Ruling | None:
-    """No gain to be seen, though one cannot be excluded."""
-    return _nothing_gained(m, lambda gain: gain.estimate <= 0)
+    """No gain to be seen, though one too small for this test cannot be excluded."""
+
+    def say(gain: PairedGain, over: str) -> str:
+        visible = detectable_difference(m.compared_examples / gain.design_effect, gain.discordance)
+        if visible is None:
+            return f"no gain was seen{over}, and this test could show none"
+        return f"no gain was seen{over}, of which this test could show {whole_points(visible)} or more"
+
+    ruling = _nothing_gained(m, lambda gain: gain.estimate <= 0, say)
+    return None if ruling is None else replace(ruling, covers=ruling.covers | {"test-size"})
 
 
-def _nothing_gained(m: Measurements, is_nothing: Callable[[PairedGain], bool]) -> Ruling | None:
-    """Over the best untrained rival, or over one that was not the best on validation but is on the test."""
-    arm = m.main_arm
-    if arm is None:
+def _nothing_gained(
+    m: Measurements, is_nothing: Callable[[PairedGain], bool], say: Callable[[PairedGain, str], str]
+) -> Ruling | None:
+    """Over the best untrained rival, or over one that was not the best on validation but is on the test.
+
+    By no trained model: one of them that gained something leaves it open.
+    """
+    found = {arm.name: _gained_nothing_over(m, arm, is_nothing) for arm in m.tested_arms}
+    if m.main_arm is None or not all(found.values()):
         return None
-    gains = {
-        name: gain
-        for name in m.untrained
-        if (gain := m.gain_over(arm.name, name)) is not None and is_nothing(gain)
-    }
+    arm = m.main_arm
+    gains = found.get(arm.name) or {}
     if not gains:
         return None
     is_best = m.best_untrained in gains
     rival = m.best_untrained if is_best else min(gains, key=lambda name: gains[name].estimate)
     assert rival is not None
     over = "" if is_best else f" over {name_with_score(m, rival)}"
+    said = say(gains[rival], "")
     return Ruling(
-        f"Training gained nothing that matters: {describe_gain(rival, gains[rival])}.",
+        f"{said[:1].upper()}{said[1:]}: {describe_gain(rival, gains[rival])}.",
         gain_evidence(m, arm.name) | {"nothing_gained_over": rival},
-        f": training gained nothing that matters{over}",
+        f": {say(gains[rival], over)}",
         covers=frozenset({MEASURED_GAIN}) if is_best else frozenset(),
     )
+
+
+def _gained_nothing_over(
+    m: Measurements, arm: TrainedArm, is_nothing: Callable[[PairedGain], bool]
+) -> dict[str, PairedGain]:
+    gains = {name: m.gain_over(arm.name, name) for name in m.untrained}
+    return {name: gain for name, gain in gains.items() if gain is not None and is_nothing(gain)}
 
 
 @rule(
@@ -215,16 +265,26 @@ def not_compared(m: Measurements) -> Ruling | None:
     )
 
 
+# Dealt test sets grow no further than to show a gain of ten points.
+_GIVE_THEM = (
+    "; a larger file brings no more of them, so give all test examples in one of their own (`--test`)"
+)
+
+
 @rule(
     "cannot-tell",
     "inconclusive",
     when="none of the above: there is a gain that could be chance, or too small to matter, or a rival whose "
     "answers cannot be scored",
-    advice="Bring as many more test examples as it says, and run again.",
+    advice="Bring as many more test examples as it says, in a file of their own with those that there are "
+    "(`--test`), and run again.",
 )
 def cannot_tell(m: Measurements) -> Ruling | None:
-    """What is left: a gain that may be chance. Says over whom, and how large a test set would tell."""
-    arm = m.main_arm
+    """What is left: a gain that may be chance, of the trained model that scores best.
+
+    Says over whom, and how large a test set would tell.
+    """
+    arm = max(m.tested_arms, key=lambda arm: row.score if (row := m.row(arm.name)) else 0.0, default=None)
     rival = None if arm is None else unbeaten(m, arm)
     if arm is None or rival is None:
         return None
@@ -232,14 +292,15 @@ def cannot_tell(m: Measurements) -> Ruling | None:
     gain, name = m.gain_over(arm.name, rival), name_in_words(m, rival)
     if gain is None:
         return Ruling(
-            f"The tuned model could not be compared with {name}: there is no test example on which both have "
-            "a score.",
+            f"{name_in_words(m, arm.name).capitalize()} could not be compared with {name}: there is no test "
+            "example on which both have a score.",
             evidence,
             f", but could not be compared with {name}",
+            arm=arm.name,
         )
     asks = []
     for size in (CLEAR_GAIN, SMALLEST_GAIN):
-        number = more_test_examples(size, gain, m.test_examples)
+        number = more_test_examples(size, gain, m.compared_examples)
         evidence[f"more_for_{100 * size:.0f}_points"] = number
         if number:
             asks.append(f"about {number} more test examples would show a gain of {100 * size:.0f} points")
@@ -250,9 +311,11 @@ def cannot_tell(m: Measurements) -> Ruling | None:
     else:
         said, advice = "could be chance", f": {', '.join(asks)}" if asks else ""
         short = f"could be chance{advice}"
+    how = "" if m.test_is_given or not advice else _GIVE_THEM
     return Ruling(
-        f"The gain, {describe_gain(rival, gain)}, {said}{advice}.",
+        f"The gain, {describe_gain(rival, gain)}, {said}{advice}{how}.",
         evidence,
         f", which {short}" if is_best else f", but its lead over {name_with_score(m, rival)} {short}",
+        arm=arm.name,
         covers=frozenset({MEASURED_GAIN}) if is_best else frozenset(),
     )
