@@ -220,6 +220,6 @@ def test_a_row_whose_system_message_is_input_is_asked_with_it_by_every_rival(sho
         ("assistant", "arbre"),
         ("user", "To German.\n\nhouse"),
     ]
-    system, user = sent(build(setup("rag", "Be brief.", 1), shown))
+    system, user = sent(build(PromptSetup("rag", "Be brief.", num_passages=1), shown))
     assert system == ("system", "Be brief.\n\nTo German.")
     assert user[1].endswith("house")

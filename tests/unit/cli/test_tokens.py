@@ -30,7 +30,8 @@ def base(tmp_path: Path) -> Path:
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
     path = tmp_path / "data.jsonl"
-    rows = [{"messages": [SYSTEM, *TURNS]}, None, {"messages": TURNS}, {"messages": TURNS, "tools": [TOOL]}]
+    usual = {"messages": [SYSTEM, *TURNS]}
+    rows = [usual, None, {"messages": TURNS}, {"messages": TURNS, "tools": [TOOL]}, usual, usual]
     path.write_text("\n".join("" if row is None else json.dumps(row) for row in rows), "utf-8")
     return path
 
