@@ -86,11 +86,11 @@ def test_functions_that_the_template_does_not_know_are_seen_spelled_out(base: Pa
     assert json.loads(ask(data, "--row", 4, "--base", base, "--json").stdout)["tools_spelled_out"]
 
 
-@pytest.mark.parametrize("line", [2, 5])
+@pytest.mark.parametrize("line", [2, 7])
 def test_a_line_without_a_row_is_told_with_how_many_there_are(base: Path, data: Path, line: int) -> None:
     result = ask(data, "--row", line, "--base", base)
     assert result.exit_code == 1
-    told = f"error: there is no row on line {line}: {data} has 3 rows, on the lines 1 to 4\n"
+    told = f"error: there is no row on line {line}: {data} has 5 rows, on the lines 1 to 6\n"
     assert result.stderr == told
 
 
