@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import json
+import random
+from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from measured_runs import FACTS, FORGETFUL, SKILL, measured, with_arm
+from tunewise.approaches.nearest_copy import NearestCopy
+from tunewise.data.dataset import read_dataset
+from tunewise.data.split import split_examples
 from tunewise.decide.measurements import Disagreement, KnowingGain, Measurements, Retrieval
 from tunewise.decide.verdict import decide
+from tunewise.evaluate.metrics.scoring import choose_scoring
+from tunewise.evaluate.runner import run_floor
+from tunewise.records import Example
+
+
+def chat(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
 
 def told(m: Measurements) -> tuple[str, str]:
@@ -20,7 +34,27 @@ def test_97_percent_of_the_answers_are_the_same_and_six_test_examples_have_anoth
     assert "only 6 of 200 test examples have another" in decide(m).reasons[0].text
 
 
-def test_a_gain_that_was_leaked_duplicates_is_gone_once_they_are_grouped() -> None:
+def test_a_gain_that_was_leaked_duplicates_is_gone_once_they_are_grouped(tmp_path: Path) -> None:
+    """Copying the nearest training answer wins by copies in the test set, and not without them."""
+    copied = [(f"Which code has the part number {n * 7919}?", f"code {n}") for n in range(100)]
+    copied += [(f"{question} ", answer) for question, answer in copied]
+    rows = [{"messages": chat(question, answer)} for question, answer in copied]
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    examples = read_dataset(file).examples
+    assert len(examples) == 200, "their copies are no exact ones"
+    scoring = choose_scoring(examples)
+
+    def score_of_copying(train: Sequence[Example], test: Sequence[Example]) -> float:
+        floor = NearestCopy()
+        floor.prepare(train)
+        return run_floor(floor, test, scoring).score("exact_match")
+
+    shuffled = random.Random(0).sample(examples, len(examples))
+    assert score_of_copying(shuffled[50:], shuffled[:50]) > 0.6
+    split = split_examples(examples, seed=0, path=file)
+    assert score_of_copying(split.train, split.test.read("copies")) == 0
+
     assert told(measured(tuned=0.70, prompt=0.70))[0] == "keep-prompting"
     assert told(measured(tuned=0.71, prompt=0.70))[0] == "inconclusive"
 
