@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from tunewise.decide.criteria import SMALLEST_GAIN
 from tunewise.decide.verdict import RULES, TITLES
+from tunewise.evaluate.runner import group_by_approach
 from tunewise.records import Recommendation, Score, Verdict
 from tunewise.report import charts
 from tunewise.report.data_findings import list_data_findings
@@ -33,7 +34,14 @@ from tunewise.report.prompting import read_prompt_search
 from tunewise.report.reasons import SENTENCE_LIMIT, list_not_measured, open_reason
 from tunewise.report.reproduction import list_reproduction
 from tunewise.report.rivals import KIND_NAMES, Contest, describe, find_contest
-from tunewise.report.tables import NAME_LIMIT, build_rows, list_savings, list_secondary_metrics, metric_title
+from tunewise.report.tables import (
+    NAME_LIMIT,
+    build_rows,
+    has_score,
+    list_savings,
+    list_secondary_metrics,
+    metric_title,
+)
 from tunewise.report.templates import load_template
 from tunewise.report.wording import (
     NOTHING,
@@ -123,7 +131,7 @@ def render_report(
         key_numbers=_key_numbers(verdict, contest, manifest),
         model=None if verdict.model is None else shorten(verdict.model, 200),
         metric=metric_title(verdict.primary_metric),
-        chart=Markup(_bar_chart(verdict)) if verdict.approaches else None,
+        chart=Markup(_bar_chart(verdict, scores)) if verdict.approaches else None,
         kinds=_kinds(verdict),
         reasons=reasons,
         rows=build_rows(verdict, scores),
@@ -198,9 +206,12 @@ def _key_numbers(verdict: Verdict, contest: Contest, manifest: Mapping[str, Any]
     return numbers
 
 
-def _bar_chart(verdict: Verdict) -> str:
+def _bar_chart(verdict: Verdict, scores: Sequence[Score]) -> str:
     bars = []
+    by_approach = group_by_approach(scores)
     for result in verdict.approaches:
+        if not has_score(by_approach.get(result.name, []), verdict.primary_metric):
+            continue
         kind, note = describe(result.name)
         is_best = result.name == verdict.best_without_training
         name = visible(result.name)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from tunewise.evaluate.metrics.label_sets import SET_METRICS, score_set
 from tunewise.evaluate.metrics.scoring import FORM, KNOWING
-from tunewise.evaluate.runner import group_by_approach
+from tunewise.evaluate.runner import group_by_approach, value_of
 from tunewise.records import AnswerStatus, ApproachResult, Score, Verdict
 from tunewise.report.rivals import KIND_NAMES, Contest, describe
 from tunewise.report.wording import (
@@ -26,6 +26,8 @@ from tunewise.report.wording import (
 )
 
 NAME_LIMIT = 60
+NO_SCORE = "no score"
+"""Of an approach for which the metric is defined on no example, which is not 0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,12 @@ def list_secondary_metrics(scores: Sequence[Score], primary: str) -> tuple[str, 
     return tuple(dict.fromkeys(name for score in scores for name in score.metrics if name not in apart))
 
 
+def has_score(scores: Sequence[Score], metric: str) -> bool:
+    """Whether the metric says something of an approach's answers at all; failed ones are wrong."""
+    values = [value_of(score, metric) for score in scores]
+    return metric in SET_METRICS or not values or any(value is not None for value in values)
+
+
 def build_rows(verdict: Verdict, scores: Sequence[Score]) -> tuple[Row, ...]:
     """The table of approaches, in the verdict's order."""
     metrics = list_secondary_metrics(scores, verdict.primary_metric)
@@ -91,14 +99,15 @@ def _row(result: ApproachResult, verdict: Verdict, scores: Sequence[Score], metr
     answered = by_status["answered"]
     asks_no_model = kind == "floor"
     latency = statistics.median(score.latency_ms for score in answered) if answered else None
+    is_scored = has_score(scores, verdict.primary_metric)
     return Row(
         name=shorten(result.name, NAME_LIMIT),
         kind=kind,
         kind_name=KIND_NAMES[kind],
         note=note,
         is_best_untrained=result.name == verdict.best_without_training,
-        score=percent(result.score),
-        interval=interval(result.low, result.high),
+        score=percent(result.score) if is_scored else NO_SCORE,
+        interval=interval(result.low, result.high) if is_scored else NOTHING,
         answered=count(result.answered),
         failed=count(result.failed),
         missing=count(len(by_status["missing"])),

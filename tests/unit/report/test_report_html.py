@@ -76,6 +76,18 @@ def test_latency_is_the_median_over_answered_calls() -> None:
     assert build_rows(WIN, scores)[2].latency_ms == "120"
 
 
+def test_an_approach_whose_score_is_undefined_has_none_in_the_table_and_no_bar() -> None:
+    undefined = [score("few-shot", "e1", None), score("few-shot", "e2", None)]
+    scores = [*undefined, score("majority", "e1", 0.0), score("fine-tuned", "e1", 1.0)]
+    rows = {row.name: row for row in build_rows(WIN, scores)}
+    assert (rows["few-shot"].score, rows["few-shot"].interval) == ("no score", NOTHING)
+    assert rows["majority"].score == "2.0%", "which a wrong answer does have"
+    chart, *_ = drawings(render_report(WIN, scores, MANIFEST, INPUTS))
+    labels = [text.text for text in chart.iter() if text.tag.endswith("text")]
+    assert "fine-tuned" in labels
+    assert "few-shot" not in labels
+
+
 def test_undefined_failed_and_missing_are_three_things() -> None:
     scores = [
         score("few-shot", "a", 1.0),
