@@ -27,7 +27,7 @@ from tunewise.report.facts import (
     list_test_reads,
     look_up,
 )
-from tunewise.report.knowing import follow_passages, tell_apart
+from tunewise.report.knowing import describe_defined, follow_passages, tell_apart
 from tunewise.report.pairs import compare_with_each
 from tunewise.report.power import find_power
 from tunewise.report.prompting import read_prompt_search
@@ -140,6 +140,7 @@ def render_report(
         pairs=compare_with_each(verdict, scores, contest, manifest),
         secondary=[metric_title(name) for name in metrics],
         apart=tell_apart(verdict, scores),
+        apart_defined=describe_defined(verdict, scores),
         found=follow_passages(contest, sheet, manifest),
         examples_unfolded=_EXAMPLES_UNFOLDED,
         examples=compare_examples(contest, sheet),

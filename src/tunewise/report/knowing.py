@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunewise.approaches.names import WITH_DOCUMENTS
+from tunewise.decide.criteria import MIN_KNOWING_EXAMPLES
 from tunewise.evaluate.metrics.scoring import FORM, KNOWING
 from tunewise.evaluate.runner import group_by_approach, value_of
 from tunewise.records import Score, Verdict
@@ -77,6 +78,22 @@ def tell_apart(verdict: Verdict, scores: Sequence[Score]) -> tuple[KnowingAndFor
     )
     return (
         rows if any(row.knowing.percent is not None or row.form.percent is not None for row in rows) else ()
+    )
+
+
+def describe_defined(verdict: Verdict, scores: Sequence[Score]) -> str:
+    """On how many test examples knowing and form say something, as that depends on the example alone."""
+    by_approach = group_by_approach(scores).values()
+
+    def most(metric: str) -> int:
+        values = ([value_of(score, metric) for score in run] for run in by_approach)
+        return max((sum(value is not None for value in run) for run in values), default=0)
+
+    knowing, form = most(KNOWING), most(FORM)
+    few = ", which are too few to tell" if 0 < knowing < MIN_KNOWING_EXAMPLES else ""
+    return (
+        f"Knowing is defined on {knowing} of {verdict.test_examples} test examples{few}: the questions of the "
+        f"others hold most of their answers. Form is defined on {form}."
     )
 
 

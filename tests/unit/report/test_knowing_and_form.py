@@ -10,7 +10,7 @@ from report_samples import MANIFEST, WIN, approach, score
 from tunewise.records import Score, Verdict
 from tunewise.report.examples import AnswerSheet
 from tunewise.report.html import render_report
-from tunewise.report.knowing import follow_passages, tell_apart
+from tunewise.report.knowing import describe_defined, follow_passages, tell_apart
 from tunewise.report.rivals import find_contest
 
 
@@ -23,6 +23,16 @@ def test_a_failed_call_knows_nothing_and_an_undefined_value_is_left_out() -> Non
     rows = {row.name: row for row in tell_apart(WIN, scores)}
     assert (rows["few-shot"].knowing.value, rows["few-shot"].form.value) == ("50.0%", "16.7%")
     assert (rows["fine-tuned"].knowing.value, rows["fine-tuned"].knowing.percent) == ("—", None)
+
+
+def test_it_is_said_on_how_many_examples_knowing_and_form_are_defined() -> None:
+    known = score("few-shot", "a", 1.0, metrics={"knowing": 1.0, "form": 1.0})
+    echoed = score("few-shot", "b", 1.0, metrics={"knowing": None, "form": 1.0})
+    text = Page(render_report(WIN, [known, echoed], MANIFEST)).text
+    assert "Knowing is defined on 1 of 233 test examples, which are too few to tell" in text
+    assert "Form is defined on 2." in text
+    enough = [replace(known, example_id=f"{n}") for n in range(30)]
+    assert "Knowing is defined on 30 of 233 test examples: the questions" in describe_defined(WIN, enough)
 
 
 def test_answers_without_either_have_no_such_table() -> None:
