@@ -92,8 +92,8 @@ def describe_defined(verdict: Verdict, scores: Sequence[Score]) -> str:
     knowing, form = most(KNOWING), most(FORM)
     few = ", which are too few to tell" if 0 < knowing < MIN_KNOWING_EXAMPLES else ""
     return (
-        f"Knowing is defined on {knowing} of {verdict.test_examples} test examples{few}: the questions of the "
-        f"others hold most of their answers. Form is defined on {form}."
+        f"Knowing is defined on {knowing} of {verdict.test_examples} test examples{few}: the questions of "
+        f"the others hold most of their answers. Form is defined on {form}."
     )
 
 
