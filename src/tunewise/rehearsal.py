@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from tunewise.approaches.base import Approach
@@ -58,50 +58,92 @@ def plan_time(
     measured, and comes on top.
     """
     ends = time.monotonic() + seconds
-    num_calls = _count_calls(setups, split)
-    stay = [name for name in num_calls if STAND_INS.get(name, set()).isdisjoint(num_calls)]
-    own = {name: [setup for setup in setups if setup.rival == name] for name in num_calls}
-    # They are listed from the shortest, and those before the longest are about of middle length.
-    usual = {name: next((s for s in reversed(own[name]) if not s.is_longest), own[name][-1]) for name in own}
-    per_call: dict[str, float] = {}
-    extra: dict[str, float] = {}
+    trials = _Trials(setups, shown, split, engine, decoding)
     paces: dict[str, ArmPace] = {}
-
-    def per_call_of(setup: PromptSetup) -> float:
-        return _seconds_per_call(build(setup, shown), split, engine, decoding)
-
-    def seconds_of(names: Iterable[str]) -> dict[str, float]:
-        return {name: per_call[name] * num_calls[name] for name in names}
-
-    with progress.task("trying how long things take", len(stay) + len(arms)) as task:
-        for name in stay:
-            per_call[name] = per_call_of(usual[name])
+    with progress.task("trying how long things take", len(trials.staying) + len(arms)) as task:
+        for name in trials.staying:
+            trials.try_usual(name)
             task.advance(1, name)
         for arm in arms:
             paces[arm.name] = _try_arm(arm, shown, split, base, instruction, engine, decoding, settings)
             task.advance(1, arm.name)
-        asked_again = max(per_call.values(), default=0.0) * MAX_CALLS
-        extra[STEADINESS] = asked_again + sum(pace.steadiness_seconds for pace in paces.values())
-        last = {name: pace for name, pace in paces.items() if name not in CONTROLS}
-        longest = {name: setup for name in stay for setup in own[name] if setup.is_longest}
-        if seconds_needed(seconds_of(stay), last) <= ends - time.monotonic():
-            per_call |= {name: per_call_of(usual[name]) for name in own if name not in stay}
-            for name, setup in longest.items():
-                longer = max(per_call_of(setup) - per_call[name], 0.0)
-                extra[LONGEST_PROMPTS] = extra.get(LONGEST_PROMPTS, 0.0) + longer * num_calls[name]
+        trials.extra[STEADINESS] += sum(pace.steadiness_seconds for pace in paces.values())
+        staying = {name: pace for name, pace in paces.items() if name not in CONTROLS}
+        if seconds_needed(trials.seconds_of_staying(), staying) <= ends - time.monotonic():
+            trials.try_others()
         else:
-            # All of them will go, so that what they take is no matter.
-            per_call |= {name: 0.0 for name in own if name not in stay}
-            extra |= {LONGEST_PROMPTS: 0.0} if longest else {}
-            if seconds_needed(seconds_of(stay), last, epochs=1) > ends - time.monotonic():
-                for name in stay:
-                    (fewest,) = show_fewest([usual[name]])
-                    if fewest != usual[name]:
-                        before, per_call[name] = per_call[name], per_call_of(fewest)
-                        saved = max(before - per_call[name], 0.0)
-                        extra[MANY_SHOTS] = extra.get(MANY_SHOTS, 0.0) + saved * num_calls[name]
-    plan = fit_into(ends - time.monotonic(), seconds_of(per_call) | extra, paces)
-    return replace(plan, tests={name: per_call[name] * len(split.test) for name in stay})
+            trials.give_up_others()
+            if seconds_needed(trials.seconds_of_staying(), staying, epochs=1) > ends - time.monotonic():
+                trials.try_fewest_shots()
+    plan = fit_into(ends - time.monotonic(), trials.seconds(), paces)
+    return replace(plan, tests=trials.test_seconds())
+
+
+class _Trials:
+    """How long the calls of each rival take here, as far as that was tried."""
+
+    def __init__(
+        self,
+        setups: Sequence[PromptSetup],
+        shown: Shown,
+        split: Split,
+        engine: Engine,
+        decoding: Decoding,
+    ) -> None:
+        self._shown, self._split, self._engine, self._decoding = shown, split, engine, decoding
+        self._num_calls = _count_calls(setups, split)
+        names = list(self._num_calls)
+        own = {name: [setup for setup in setups if setup.rival == name] for name in names}
+        # They are listed from the shortest, and those before the longest are about of middle length.
+        self._usual = {n: next((s for s in reversed(own[n]) if not s.is_longest), own[n][-1]) for n in names}
+        self.staying = [name for name in names if STAND_INS.get(name, set()).isdisjoint(names)]
+        """Rivals that nobody makes up for."""
+        self._longest = {name: s for name in self.staying for s in own[name] if s.is_longest}
+        self._per_call: dict[str, float] = {}
+        self.extra = {STEADINESS: 0.0}
+        """Seconds of what is no rival of its own."""
+
+    def try_usual(self, name: str) -> None:
+        """A prompt of middle length of this rival."""
+        self._per_call[name] = self._try(self._usual[name])
+        self.extra[STEADINESS] = max(self._per_call.values()) * MAX_CALLS
+
+    def try_others(self) -> None:
+        """The rivals that others make up for, and the longest prompts of those that stay."""
+        self._per_call |= {n: self._try(setup) for n, setup in self._usual.items() if n not in self.staying}
+        for name, setup in self._longest.items():
+            longer = max(self._try(setup) - self._per_call[name], 0.0) * self._num_calls[name]
+            self.extra[LONGEST_PROMPTS] = self.extra.get(LONGEST_PROMPTS, 0.0) + longer
+
+    def give_up_others(self) -> None:
+        """They will all be left out, so that what they take is no matter."""
+        self._per_call |= {name: 0.0 for name in self._usual if name not in self.staying}
+        self.extra |= {LONGEST_PROMPTS: 0.0} if self._longest else {}
+
+    def try_fewest_shots(self) -> None:
+        """What is saved where prompts show no more than those."""
+        for name in self.staying:
+            (fewest,) = show_fewest([self._usual[name]])
+            if fewest != self._usual[name]:
+                before, self._per_call[name] = self._per_call[name], self._try(fewest)
+                saved = max(before - self._per_call[name], 0.0) * self._num_calls[name]
+                self.extra[MANY_SHOTS] = self.extra.get(MANY_SHOTS, 0.0) + saved
+
+    def seconds(self) -> dict[str, float]:
+        """That each rival, and whatever else there is, is likely to take."""
+        return {name: self._per_call[name] * self._num_calls[name] for name in self._per_call} | self.extra
+
+    def seconds_of_staying(self) -> dict[str, float]:
+        """The same of the rivals alone that nobody makes up for."""
+        seconds = self.seconds()
+        return {name: seconds[name] for name in self.staying}
+
+    def test_seconds(self) -> dict[str, float]:
+        """That the tests of those rivals are likely to take."""
+        return {name: self._per_call[name] * len(self._split.test) for name in self.staying}
+
+    def _try(self, setup: PromptSetup) -> float:
+        return _seconds_per_call(build(setup, self._shown), self._split, self._engine, self._decoding)
 
 
 def _count_calls(setups: Sequence[PromptSetup], split: Split) -> dict[str, float]:
