@@ -22,15 +22,15 @@ from tunewise.models.base import BaseModel
 from tunewise.progress import Progress, SilentProgress
 from tunewise.settings import Settings
 from tunewise.time_plan import (
+    LONGER_PROMPTS,
     LONGEST_PROMPTS,
-    MANY_SHOTS,
     STAND_INS,
     STEADINESS,
     ArmPace,
     TimePlan,
     fit_into,
     seconds_needed,
-    show_fewest,
+    show_least,
 )
 
 REHEARSED = 6
@@ -74,7 +74,7 @@ def plan_time(
         else:
             trials.give_up_others()
             if seconds_needed(trials.seconds_of_staying(), staying, epochs=1) > ends - time.monotonic():
-                trials.try_fewest_shots()
+                trials.try_shortest()
     plan = fit_into(ends - time.monotonic(), trials.seconds(), paces)
     return replace(plan, tests=trials.test_seconds())
 
@@ -120,14 +120,14 @@ class _Trials:
         self._per_call |= {name: 0.0 for name in self._usual if name not in self.staying}
         self.extra |= {LONGEST_PROMPTS: 0.0} if self._longest else {}
 
-    def try_fewest_shots(self) -> None:
+    def try_shortest(self) -> None:
         """What is saved where prompts show no more than those."""
         for name in self.staying:
-            (fewest,) = show_fewest([self._usual[name]])
-            if fewest != self._usual[name]:
-                before, self._per_call[name] = self._per_call[name], self._try(fewest)
+            (least,) = show_least([self._usual[name]])
+            if least != self._usual[name]:
+                before, self._per_call[name] = self._per_call[name], self._try(least)
                 saved = max(before - self._per_call[name], 0.0) * self._num_calls[name]
-                self.extra[MANY_SHOTS] = self.extra.get(MANY_SHOTS, 0.0) + saved
+                self.extra[LONGER_PROMPTS] = self.extra.get(LONGER_PROMPTS, 0.0) + saved
 
     def seconds(self) -> dict[str, float]:
         """That each rival, and whatever else there is, is likely to take."""

@@ -1,7 +1,7 @@
 """What a run leaves out to end within the minutes it was given: measured and said before anything is tested.
 
 First the rivals go that others make up for, and the longest prompts of the others, then passes over the
-training examples; where not even one pass fits, worked examples beyond the first two, then training examples;
+training examples; where not even one pass fits, what prompts show beyond the least, then training examples;
 never the last prompt or one of the test examples. How much is trained is planned again once the prompted
 rivals are tested, when it is known what is left and how fast tests go. Remote rivals are neither measured nor
 left out: what was agreed to is asked, and takes its time on top.
@@ -32,8 +32,9 @@ DROPPED_FIRST = (STEADINESS, FROM_SCRATCH, "zero-shot", "few-shot", LONGEST_PROM
 """How steady answers are, which decides nothing; a control; a rival that an instruction nearly always beats;
 one that the nearest shots nearly always beat; prompts that take as long as all others together, and are
 little better than those half as long. What is left is prompting nearly at its best, with any documents."""
-MANY_SHOTS = f"showing more than {NUMBERS_OF_SHOTS[0]} examples"
-"""Where not even one pass of training fits otherwise: the first shots bring most of what shots bring."""
+LONGER_PROMPTS = f"showing more than {NUMBERS_OF_SHOTS[0]} examples or {NUMBERS_OF_PASSAGES[0]} passage"
+"""Where not even one pass of training fits otherwise: the first shots, and the passage that was found first,
+bring most of what there is to bring."""
 STAND_INS = {
     "zero-shot": {"instructed", "few-shot", "few-shot-nearest"},
     "few-shot": {"few-shot-nearest"},
@@ -98,7 +99,7 @@ class TimePlan:
     """What becomes of a run that has only so much time."""
 
     dropped: tuple[str, ...] = ()
-    """Rivals that are left out, `STEADINESS`, `LONGEST_PROMPTS` and `MANY_SHOTS`."""
+    """Rivals that are left out, `STEADINESS`, `LONGEST_PROMPTS` and `LONGER_PROMPTS`."""
     arms: dict[str, ArmTime] = field(default_factory=dict)
     """By approach, where there is less of them than was asked for."""
     seconds: float = 0.0
@@ -118,9 +119,9 @@ class TimePlan:
         return spec.model_copy(update={"approaches": kept})
 
     def limit_prompts(self, setups: Sequence[PromptSetup]) -> list[PromptSetup]:
-        """The setups as there is time for them: without the longest, or with the fewest shots alone."""
+        """The setups as there is time for them: without the longest, or the shortest alone."""
         kept = [setup for setup in setups if LONGEST_PROMPTS not in self.dropped or not setup.is_longest]
-        return show_fewest(kept) if MANY_SHOTS in self.dropped else kept
+        return show_least(kept) if LONGER_PROMPTS in self.dropped else kept
 
     def shorten(self, arm: Arm) -> Arm:
         """The arm as there is time for it: fewer passes, or some of the examples, as different as may be."""
@@ -217,9 +218,9 @@ def fit_into(
             dropped.append(name)
             rivals.pop(name, None)
             arms.pop(name, None)
-    if MANY_SHOTS in rivals and seconds_needed(rivals, arms, epochs=1) > seconds:
-        dropped.append(MANY_SHOTS)
-        rivals.pop(MANY_SHOTS)
+    if LONGER_PROMPTS in rivals and seconds_needed(rivals, arms, epochs=1) > seconds:
+        dropped.append(LONGER_PROMPTS)
+        rivals.pop(LONGER_PROMPTS)
     left = seconds - sum(rivals.values())
     shortened: dict[str, ArmTime] = {}
     total = sum(rivals.values())
@@ -245,10 +246,14 @@ def seconds_needed(
     return sum(rivals.values()) + sum(whole)
 
 
-def show_fewest(setups: Sequence[PromptSetup]) -> list[PromptSetup]:
-    """The setups with the fewest shots wherever they have any; each once."""
-    fewest = NUMBERS_OF_SHOTS[0]
-    return list(dict.fromkeys(replace(setup, num_shots=min(setup.num_shots, fewest)) for setup in setups))
+def show_least(setups: Sequence[PromptSetup]) -> list[PromptSetup]:
+    """The setups with the fewest shots and passages wherever they have any; each once."""
+    shots, passages = NUMBERS_OF_SHOTS[0], NUMBERS_OF_PASSAGES[0]
+    least = (
+        replace(s, num_shots=min(s.num_shots, shots), num_passages=min(s.num_passages, passages))
+        for s in setups
+    )
+    return list(dict.fromkeys(least))
 
 
 def _draw(examples: Sequence[Example], number: int, seed: int) -> list[Example]:

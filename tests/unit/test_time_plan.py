@@ -24,8 +24,8 @@ from tunewise.settings import get_settings
 from tunewise.store.files import read_json
 from tunewise.time_plan import (
     FEWEST_EXAMPLES,
+    LONGER_PROMPTS,
     LONGEST_PROMPTS,
-    MANY_SHOTS,
     MOST_VALIDATED,
     STEADINESS,
     ArmPace,
@@ -72,18 +72,18 @@ def test_the_longest_prompts_go_before_passes_of_training() -> None:
     assert TimePlan().limit_prompts(setups) == setups
 
 
-def test_shots_beyond_the_first_go_only_where_not_one_pass_of_training_fits() -> None:
-    rivals = {"few-shot-nearest": 60.0, LONGEST_PROMPTS: 80.0, MANY_SHOTS: 60.0}
+def test_prompts_show_the_least_only_where_not_one_pass_of_training_fits_otherwise() -> None:
+    rivals = {"few-shot-nearest": 60.0, LONGEST_PROMPTS: 80.0, LONGER_PROMPTS: 60.0}
     once = 60 + pace().time(1, 400).seconds
     roomy, tight = (fit_into(once + more, rivals, {"fine-tuned": pace()}) for more in (60, 59))
     assert roomy.dropped == (LONGEST_PROMPTS,)
-    assert tight.dropped == (LONGEST_PROMPTS, MANY_SHOTS)
+    assert tight.dropped == (LONGEST_PROMPTS, LONGER_PROMPTS)
     assert tight.arms["fine-tuned"].examples == 400
-    assert "showing more than 2 examples is left out" in tight.say_what_is_left_out()
+    assert "showing more than 2 examples or 1 passage is left out" in tight.say_what_is_left_out()
     wordings = [Wording("Answer."), Wording("Answer shortly.", note="x")]
     kept = tight.limit_prompts(list_setups(["few-shot-nearest", "rag"], wordings))
-    assert {(setup.num_shots, setup.num_passages) for setup in kept} == {(2, 0), (0, 1), (0, 2)}
-    assert len({setup.label for setup in kept}) == len(kept) == 2 + 3
+    assert {(setup.num_shots, setup.num_passages) for setup in kept} == {(2, 0), (0, 1)}
+    assert len({setup.label for setup in kept}) == len(kept) == 2 + 2
 
 
 def test_a_quick_test_of_the_prompts_leaves_more_time_for_training() -> None:
@@ -224,7 +224,7 @@ def test_a_run_without_time_says_what_it_leaves_out_before_it_tests_anything(tmp
     assert any("0 s are left: fine-tuned goes once, not 3 times, over" in text for text in progress.said)
     assert [row.name for row in verdict.approaches] == ["majority", "few-shot-nearest", "fine-tuned"]
     manifest = read_json(out / "manifest.json")
-    assert manifest["time_plan"]["dropped"] == [STEADINESS, "zero-shot", LONGEST_PROMPTS, MANY_SHOTS]
+    assert manifest["time_plan"]["dropped"] == [STEADINESS, "zero-shot", LONGEST_PROMPTS, LONGER_PROMPTS]
     assert manifest["training"]["epochs"] == 1
     assert manifest["training"]["examples"] == min(FEWEST_EXAMPLES, manifest["split"]["train"])
     assert verdict.test_examples == manifest["split"]["test"]
