@@ -132,10 +132,18 @@ def share_out(timings: Mapping[str, float]) -> dict[str, float]:
 
 
 def kept_figures() -> list[Figure]:
-    """Those of the last time."""
+    """Those of the last time, each with the day it is of, as that of the file will be another."""
     file = RESULTS / "verdicts.json"
-    figures: list[dict[str, Any]] = read_json(file)["figures"] if file.is_file() else []
-    return [Figure(**figure) for figure in figures]
+    if not file.is_file():
+        return []
+    kept: dict[str, Any] = read_json(file)
+    return [Figure(**dated(figure, kept["date"])) for figure in kept["figures"]]
+
+
+def dated(figure: dict[str, Any], date: str) -> dict[str, Any]:
+    """The figure with the day on which it was measured, unless it says one."""
+    reasons = figure["limited_by"]
+    return figure if "measured on" in reasons else {**figure, "limited_by": f"{reasons}; measured on {date}"}
 
 
 if __name__ == "__main__":
