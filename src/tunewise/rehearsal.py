@@ -34,7 +34,10 @@ from tunewise.time_plan import (
 )
 
 REHEARSED = 6
-"""Validation examples that each rival is tried on for its time, and enough to keep an engine busy."""
+"""Validation examples that each rival is tried on for its time."""
+BATCHED_SHARE = 0.6
+"""Of the time that one of so few calls takes, what it takes in a test, where all are asked together: 0.2 to
+0.9 were measured, mostly less than a half (`docs/log.md`)."""
 TRIED_TOKENS = 2000
 """Of training rows, for their time."""
 
@@ -140,18 +143,23 @@ class _Trials:
 
     def test_seconds(self) -> dict[str, float]:
         """That the tests of those rivals are likely to take."""
-        return {name: self._per_call[name] * len(self._split.test) for name in self.staying}
+        num_calls = BATCHED_SHARE * len(self._split.test)
+        return {name: self._per_call[name] * num_calls for name in self.staying}
 
     def _try(self, setup: PromptSetup) -> float:
         return _seconds_per_call(build(setup, self._shown), self._split, self._engine, self._decoding)
 
 
 def _count_calls(setups: Sequence[PromptSetup], split: Split) -> dict[str, float]:
-    """By rival: its share of the calls that choosing prompts takes, and one for each test example."""
+    """By rival: its share of the calls that choosing prompts takes, and one for each test example.
+
+    Those of the test count for as many of the others as they take time.
+    """
     rounds = plan_rounds(len(setups), len(split.validation))
     choosing = sum(num_setups * num_examples for num_setups, num_examples in rounds)
     shares = Counter(setup.rival for setup in setups)
-    return {name: choosing * own / len(setups) + len(split.test) for name, own in shares.items()}
+    testing = BATCHED_SHARE * len(split.test)
+    return {name: choosing * own / len(setups) + testing for name, own in shares.items()}
 
 
 def _try_arm(
@@ -174,7 +182,7 @@ def _try_arm(
         arm.spec.resolve(len(arm.train)).epochs,
         len(arm.validation),
         training,
-        seconds_per_call * len(split.test),
+        seconds_per_call * BATCHED_SHARE * len(split.test),
         seconds_per_call * MAX_CALLS if arm.name in TRAINED else 0.0,
     )
 
