@@ -30,6 +30,7 @@ from tunewise.judging import find_judge, judge_runs, open_judge
 from tunewise.models.base import find_base
 from tunewise.progress import Progress, SilentProgress
 from tunewise.records import ApproachResult, Example, ModelRecord
+from tunewise.report.facts import look_up
 from tunewise.report.rivals import name_of_model
 from tunewise.settings import HOURLY_PRICE, Settings, get_settings
 from tunewise.store.files import read_json
@@ -98,9 +99,10 @@ def evaluate_model(
     progress = progress or SilentProgress()
     settings = settings or get_settings()
     settings.check(HOURLY_PRICE)
-    dataset = read_dataset(spec.data, spec.group_key, reading=spec.reading)
-    progress.say(dataset.describe())
     tuned = None if isinstance(model, str) else model
+    own_system = None if tuned is None else _keeps_system(tuned)
+    dataset = read_dataset(spec.data, spec.group_key, reading=spec.reading, own_system=own_system)
+    progress.say(dataset.describe())
     if tuned is None and spec.judge is not None:
         raise SpecError(
             f"{model} is a base: there is nothing to judge its answers against; evaluate a tuned model"
@@ -185,6 +187,14 @@ def _approach_of(model: ModelRecord) -> str | None:
     """The approach that its run asked it by, if its files say."""
     with suppress(OSError, ValueError):
         return name_of_model(read_json(Path(model.path) / "tunewise.json"), model.id)
+    return None
+
+
+def _keeps_system(model: ModelRecord) -> bool | None:
+    """Whether it was trained with each row's own system message, if its files say."""
+    with suppress(OSError, ValueError):
+        kept = look_up(read_json(Path(model.path) / "tunewise.json"), "data", "own_system")
+        return kept if isinstance(kept, bool) else None
     return None
 
 

@@ -58,7 +58,7 @@ def run(
     registry = Registry(settings.registry)
     started = time.monotonic()
 
-    dataset = read_dataset(spec.data, spec.group_key, spec.given_sides, spec.reading, spec.instructions)
+    dataset = read_dataset(spec.data, spec.group_key, spec.given_sides, spec.reading, spec.own_system)
     progress.say(dataset.describe())
     split = split_examples(dataset.examples, spec.seed, path=spec.data, given=dataset.given_examples)
     progress.say(split.describe())

@@ -121,6 +121,11 @@ class RunSpec(TuneSpec):
         return self
 
     @property
+    def own_system(self) -> bool | None:
+        """Whether system messages are inputs: not where `instructions` stand for them, else as they vary."""
+        return None if self.instructions is None else False
+
+    @property
     def remotes(self) -> tuple[str, ...]:
         """The approaches that ask another machine."""
         return tuple(name for name in self.approaches if is_remote(name))

@@ -63,6 +63,28 @@ def test_what_the_model_was_trained_on_is_left_out_by_line(
     assert "runs" not in json.loads(json.dumps(evaluation.to_json()))
 
 
+def test_a_model_that_was_trained_with_the_rows_own_system_messages_is_asked_with_them(
+    tmp_path: Path, model: ModelRecord, settings: Settings
+) -> None:
+    """Whatever the new file by itself would be taken for."""
+    rows = [
+        {"system": "Count.", "prompt": f"new {number}", "completion": str(number)} for number in range(12)
+    ]
+    new = tmp_path / "new.jsonl"
+    new.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    file = Path(model.path) / "tunewise.json"
+    asked = {}
+    for kept in (False, True):
+        manifest = read_json(file)
+        write_json(file, {**manifest, "data": {**manifest["data"], "own_system": kept}})
+        asked[kept] = evaluate_model(model, EvaluationSpec(data=new), settings=settings)
+    as_instruction, as_input = asked[False], asked[True]
+    assert [row.name for row in as_instruction.approaches] == ["zero-shot", "instructed", "fine-tuned"]
+    assert [row.name for row in as_input.approaches] == ["zero-shot", "fine-tuned"]
+    shorter, longer = (run.approaches[-1].input_tokens_per_call for run in (as_instruction, as_input))
+    assert shorter < longer
+
+
 def test_who_asks_a_model_of_passages_without_any_is_told(
     tmp_path: Path, model: ModelRecord, settings: Settings
 ) -> None:

@@ -79,16 +79,16 @@ def read_dataset(
     group_key: str | None = None,
     given: Mapping[str, Path] | None = None,
     reading: Reading = AS_THE_FILE_SAYS,
-    instructions: str | None = None,
+    own_system: bool | None = None,
 ) -> Dataset:
     """Read and check `path`, and the files `given` as "validation" and "test".
 
     Given sides are taken as they are, and rows of `path` that tell of theirs left out, see `_find_leaked`.
-    Examples come in the groups of `group_siblings`, over all files. `instructions` stand for all system
-    messages, which otherwise are a part of the inputs, in every file, where those of `path` vary.
+    Examples come in the groups of `group_siblings`, over all files. `own_system` says whether system messages
+    are a part of the inputs; by default they are, in every file, where those of `path` vary.
     Raises `DataError` with the line of the first row that cannot be used, or that two given files share.
     """
-    rows = read_examples(path, group_key, reading, None if instructions is None else False)
+    rows = read_examples(path, group_key, reading, own_system)
     own_system = rows[0].own_system
     examples, dropped = remove_exact_duplicates(rows)
     sides = {side: _read_given(file, group_key, reading, own_system) for side, file in (given or {}).items()}

@@ -90,7 +90,8 @@ def validation_rows(run: Path) -> Sequence[Example]:
         files = {side: Path(file["path"]) for side, file in given.items()}
         reading = Reading.model_validate(manifest["spec"].get("reading", {}))
         spec = manifest["spec"]
-        dataset = read_dataset(path, spec["group_key"], files, reading, spec.get("instructions"))
+        own_system = None if spec.get("instructions") is None else False
+        dataset = read_dataset(path, spec["group_key"], files, reading, own_system)
         # A training alone has no test set, and so another split.
         split = split_examples if "test" in manifest["split"] else split_for_training
         return split(

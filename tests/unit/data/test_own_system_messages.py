@@ -78,6 +78,6 @@ def test_a_given_file_is_read_as_the_data_are(read):
 
 
 def test_given_instructions_stand_for_all_system_messages(read):
-    dataset = read([FRENCH] * 6 + [GERMAN] * 6, instructions="Translate.")
+    dataset = read([FRENCH] * 6 + [GERMAN] * 6, own_system=False)
     assert {len(example.turns) for example in dataset.examples} == {1}
     assert "their system messages differ" not in dataset.describe()
