@@ -92,6 +92,12 @@ def test_a_loss_by_calls_that_failed_says_nothing_of_the_model(name: str) -> Non
     assert "start the same command again" in verdict.reasons[0].text
 
 
+def test_a_model_with_documents_whose_calls_failed_has_not_lost_either() -> None:
+    m = measured(tuned=0.60, prompt=0.70, rag=0.65, both=0.62)
+    assert decide(m).recommendation == "keep-prompting"
+    assert decide(with_failed_calls(m, "fine-tuned-rag", 30)).reasons[0].code == "calls-fail"
+
+
 def test_more_examples_are_as_many_as_the_test_set_takes_its_share_of() -> None:
     # A dealt test set of 200 is a fiftieth of so many, so each further rare one takes fifty.
     rare = measured(tuned=0.97, prompt=0.90, floor=0.97, n=200, unique_examples=10_000)

@@ -135,14 +135,14 @@ GUARD_RULES: tuple[Rule, ...] = tuple(_rule_of(guard) for guard in GUARDS)
 @rule(
     "calls-fail",
     "inconclusive",
-    when=f"more than {whole_percent(MAX_FAILED_SHARE)} of the calls of the tuned model, or of the best "
+    when=f"more than {whole_percent(MAX_FAILED_SHARE)} of the calls of a tuned model, or of the best "
     "untrained approach, failed",
     advice="Start the same command again, which asks it anew; `scores.jsonl` holds the errors.",
 )
 def calls_fail(m: Measurements) -> Ruling | None:
     """Failed calls count as wrong answers, so a loss of either side may be that of its serving."""
-    names = (m.main_arm.name if m.main_arm is not None else None, m.best_untrained)
-    row = failing(m, [name for name in names if name is not None])
+    best = () if m.best_untrained is None else (m.best_untrained,)
+    row = failing(m, [*(arm.name for arm in m.arms), *best])
     if row is None:
         return None
     share, name = whole_percent(failed_share(row)), name_in_words(m, row.name)
