@@ -22,7 +22,7 @@ from tunewise.progress import Progress
 from tunewise.records import Example, ParityCertificate
 from tunewise.run_spec import RunSpec
 from tunewise.settings import Settings
-from tunewise.train.estimate import TrainingPace, measure_training
+from tunewise.train.estimate import TrainingPace, measure_trainings
 from tunewise.train.fine_tune import TrainingSummary, fine_tune, read_trained_tokens
 from tunewise.train.spec import TrainSpec
 
@@ -122,11 +122,17 @@ def train_arm(
     )
 
 
-def measure_arm(
-    arm: Arm, num_tokens: int, base: BaseModel, instruction: str | None, settings: Settings
-) -> TrainingPace:
-    """How fast it would be trained here, tried on so many tokens of its rows."""
-    return measure_training(base, arm.train, arm.validation, num_tokens, arm.spec, instruction, settings)
+def measure_arms(
+    arms: Sequence[Arm], num_tokens: int, base: BaseModel, instruction: str | None, settings: Settings
+) -> dict[str, TrainingPace]:
+    """How fast each would be trained here, by its name, tried on so many tokens of those trained alike."""
+    paces: dict[str, TrainingPace] = {}
+    for spec in dict.fromkeys(arm.spec for arm in arms):
+        alike = [arm for arm in arms if arm.spec == spec]
+        examples = [(arm.train, arm.validation) for arm in alike]
+        measured = measure_trainings(base, examples, num_tokens, spec, instruction, settings)
+        paces |= zip((arm.name for arm in alike), measured, strict=True)
+    return paces
 
 
 def certify_arm(arm: Arm, model: str, engine: Engine) -> ParityCertificate:

@@ -12,7 +12,7 @@ from tunewise.approaches.base import Approach
 from tunewise.approaches.names import CONTROLS, TRAINED
 from tunewise.approaches.rivals import PromptSetup, build
 from tunewise.approaches.shown import Shown
-from tunewise.arms import Arm, measure_arm
+from tunewise.arms import Arm, measure_arms
 from tunewise.data.split import Split
 from tunewise.engines.base import Engine
 from tunewise.evaluate.consistency import MAX_CALLS
@@ -32,6 +32,7 @@ from tunewise.time_plan import (
     seconds_needed,
     show_least,
 )
+from tunewise.train.estimate import TrainingPace
 
 REHEARSED = 6
 """Validation examples that each rival is tried on for its time."""
@@ -62,14 +63,18 @@ def plan_time(
     """
     ends = time.monotonic() + seconds
     trials = _Trials(setups, shown, split, engine, decoding)
-    paces: dict[str, ArmPace] = {}
     with progress.task("trying how long things take", len(trials.staying) + len(arms)) as task:
         for name in trials.staying:
             trials.try_usual(name)
             task.advance(1, name)
-        for arm in arms:
-            paces[arm.name] = _try_arm(arm, shown, split, base, instruction, engine, decoding, settings)
-            task.advance(1, arm.name)
+        asked = [_try_asking(arm, shown, split, engine, decoding) for arm in arms]
+        engine.rest()
+        trained = measure_arms(arms, TRIED_TOKENS, base, instruction, settings)
+        task.advance(len(arms), "training")
+        paces = {
+            arm.name: _expect_arm(arm, seconds_per_call, trained[arm.name], split)
+            for arm, seconds_per_call in zip(arms, asked, strict=True)
+        }
         trials.extra[STEADINESS] += sum(pace.steadiness_seconds for pace in paces.values())
         staying = {name: pace for name, pace in paces.items() if name not in CONTROLS}
         if seconds_needed(trials.seconds_of_staying(), staying) <= ends - time.monotonic():
@@ -162,21 +167,14 @@ def _count_calls(setups: Sequence[PromptSetup], split: Split) -> dict[str, float
     return {name: choosing * own / len(setups) + testing for name, own in shares.items()}
 
 
-def _try_arm(
-    arm: Arm,
-    shown: Shown,
-    split: Split,
-    base: BaseModel,
-    instruction: str | None,
-    engine: Engine,
-    decoding: Decoding,
-    settings: Settings,
-) -> ArmPace:
-    # Not trained yet, it would talk on: what it was trained on ends where the answers of the data do.
+def _try_asking(arm: Arm, shown: Shown, split: Split, engine: Engine, decoding: Decoding) -> float:
+    """Seconds that one call of the model takes. Not trained yet, it is kept from talking on."""
+    # What it was trained on ends where the answers of the data do.
     brief = replace(decoding, max_tokens=_usual_answer(split, engine))
-    seconds_per_call = _seconds_per_call(arm.ask(shown.model), split, engine, brief)
-    engine.rest()
-    training = measure_arm(arm, TRIED_TOKENS, base, instruction, settings)
+    return _seconds_per_call(arm.ask(shown.model), split, engine, brief)
+
+
+def _expect_arm(arm: Arm, seconds_per_call: float, training: TrainingPace, split: Split) -> ArmPace:
     return ArmPace(
         len(arm.train),
         arm.spec.resolve(len(arm.train)).epochs,

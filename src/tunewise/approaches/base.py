@@ -43,6 +43,9 @@ class Approach(Protocol):
     def grammar(self) -> Grammar | None:
         """What its answers are held to, as `ChatRequest` has it; None leaves them free."""
 
+    def look_up(self, examples: Sequence[Example]) -> None:
+        """Find at once what is shown for all of these; `messages` finds it one by one otherwise, slowly."""
+
     def messages(self, example: Example) -> Messages:
         """What to send for this example. Looks at its prompt only, never at its answer."""
 

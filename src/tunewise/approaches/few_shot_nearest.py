@@ -43,6 +43,10 @@ class FewShotNearest:
             self.model, self.instruction, self._train, self.num_shots, self.grammar, self._fits, places
         )
 
+    def look_up(self, examples: Sequence[Example]) -> None:
+        """The shots of all."""
+        self._train.prepare(examples)
+
     def messages(self, example: Example) -> Messages:
         """As `few-shot` has them, without the least similar where not all fit.
 

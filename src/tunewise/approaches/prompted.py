@@ -44,6 +44,9 @@ class Prompted:
             self.name, self.model, self.instruction, self.shots, self.grammar, self._fits, rotation=places
         )
 
+    def look_up(self, examples: Sequence[Example]) -> None:
+        """Nothing: the same is shown for all."""
+
     def messages(self, example: Example) -> Messages:
         """The instruction, as many of the first shots as fit, and the example's own turns."""
 

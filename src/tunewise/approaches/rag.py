@@ -86,6 +86,10 @@ class Rag:
             places,
         )
 
+    def look_up(self, examples: Sequence[Example]) -> None:
+        """The passages of all."""
+        self._passages.prepare(examples)
+
     def messages(self, example: Example) -> Messages:
         """The instruction, the shots, and the example's own turns with the passages in the last."""
         found = self._passages.find(example, self.num_passages)

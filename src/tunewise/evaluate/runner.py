@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -97,6 +97,23 @@ def run_approach(
     progress: Progress,
 ) -> ScoredRun:
     """Ask a model about every example, all queued at once, and score what it says."""
+    started = time.perf_counter()
+    with progress.task(f"testing {approach.name}", len(examples)) as task:
+        (scores,) = ask_together([approach], examples, engine, decoding, task.advance)
+    return ScoredRun(scores, time.perf_counter() - started)
+
+
+def ask_together(
+    approaches: Sequence[Approach],
+    examples: Sequence[Example],
+    engine: Engine,
+    decoding: Decoding,
+    on_answer: Callable[[], None],
+) -> list[tuple[Score, ...]]:
+    """The scores of each approach on every example, the calls of all queued at once."""
+    for approach in approaches:
+        approach.look_up(examples)
+    asked = [(approach, example) for approach in approaches for example in examples]
     requests = [
         ChatRequest(
             approach.model,
@@ -108,17 +125,15 @@ def run_approach(
             tools=example.tools,
             parallel_tool_calls=example.parallel_tool_calls,
         )
-        for example in examples
+        for approach, example in asked
     ]
-    started = time.perf_counter()
-    with progress.task(f"testing {approach.name}", len(examples)) as task:
-        completions = engine.generate(requests, lambda _: task.advance())
-    seconds = time.perf_counter() - started
-    scores = (
+    completions = engine.generate(requests, lambda _: on_answer())
+    scores = [
         _score(approach.name, example, completion, decoding.scoring)
-        for example, completion in zip(examples, completions, strict=True)
-    )
-    return ScoredRun(tuple(scores), seconds)
+        for (approach, example), completion in zip(asked, completions, strict=True)
+    ]
+    number = len(examples)
+    return [tuple(scores[i * number : (i + 1) * number]) for i in range(len(approaches))]
 
 
 def run_floor(floor: Floor, examples: Sequence[Example], scoring: Scoring) -> ScoredRun:

@@ -8,13 +8,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from tunewise.approaches.base import Approach
 from tunewise.approaches.rivals import PromptSetup, build
 from tunewise.approaches.shown import Shown
 from tunewise.engines.base import Engine
-from tunewise.evaluate.runner import Decoding, ScoredRun, run_approach
-from tunewise.progress import Progress, SilentProgress
-from tunewise.records import Example, Grammar
+from tunewise.evaluate.runner import Decoding, ScoredRun, ask_together
+from tunewise.progress import Progress
+from tunewise.records import Example, Grammar, Score
 
 ROUNDS = (12, 36)
 """How many validation examples the candidates of each round have been asked about at its end."""
@@ -86,20 +85,22 @@ def choose_prompts(
     """
     candidates = {setup.label: build(setup, shown) for setup in setups}
     by_label = {setup.label: setup for setup in setups}
-    runs: dict[str, list[ScoredRun]] = {label: [] for label in candidates}
+    scores: dict[str, list[Score]] = {label: [] for label in candidates}
     left, asked = list(candidates), 0
     for num_setups, num_examples in plan_rounds(len(setups), len(validation)):
         left = left[:num_setups]
         examples = validation[asked : asked + num_examples]
-        with progress.task(f"choosing among {len(left)} prompts on validation", len(left)) as task:
-            for label in left:
-                runs[label].append(_ask(candidates[label], examples, engine, decoding))
-                task.advance(1, label)
+        prompts = [candidates[label] for label in left]
+        calls = len(left) * len(examples)
+        with progress.task(f"choosing among {len(left)} prompts on validation", calls) as task:
+            answered = ask_together(prompts, examples, engine, decoding, task.advance)
+        for label, of_prompt in zip(left, answered, strict=True):
+            scores[label].extend(of_prompt)
         asked += num_examples
         # sorted() is stable: of equals, the one listed first stays.
-        left = sorted(left, key=lambda label: -_mean(runs[label], metric))
-    means = {label: _mean(run, metric) for label, run in runs.items()}
-    best_first = sorted(means, key=lambda label: (-len(runs[label]), -means[label]))
+        left = sorted(left, key=lambda label: -_mean(scores[label], metric))
+    means = {label: _mean(scores[label], metric) for label in scores}
+    best_first = sorted(means, key=lambda label: (-len(scores[label]), -means[label]))
     best_of_rival: dict[str, PromptSetup] = {}
     for label in best_first:
         best_of_rival.setdefault(by_label[label].rival, by_label[label])
@@ -107,7 +108,7 @@ def choose_prompts(
         # In the order given, which is that of their cost.
         setups={setup.rival: best_of_rival[setup.rival] for setup in setups},
         scores={label: means[label] for label in best_first},
-        calls=sum(len(run.scores) for each in runs.values() for run in each),
+        calls=sum(map(len, scores.values())),
     )
 
 
@@ -122,12 +123,8 @@ def plan_rounds(num_setups: int, num_examples: int) -> list[tuple[int, int]]:
     ]
 
 
-def _ask(approach: Approach, examples: Sequence[Example], engine: Engine, decoding: Decoding) -> ScoredRun:
-    return run_approach(approach, examples, engine, decoding, SilentProgress())
-
-
-def _mean(runs: Sequence[ScoredRun], metric: str) -> float:
-    return ScoredRun(tuple(score for run in runs for score in run.scores), 0.0).score(metric)
+def _mean(scores: Sequence[Score], metric: str) -> float:
+    return ScoredRun(tuple(scores), 0.0).score(metric)
 
 
 def _read_setup(value: Mapping[str, Any]) -> PromptSetup:

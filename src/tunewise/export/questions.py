@@ -56,6 +56,9 @@ class _AsWritten:
     name: str = "as-written"
     grammar: Grammar | None = None
 
+    def look_up(self, examples: Sequence[Example]) -> None:
+        """Nothing is shown."""
+
     def messages(self, example: Example) -> tuple[Message, ...]:
         return example.prompt
 

@@ -16,7 +16,7 @@ from tunewise.models.base import BaseModel
 from tunewise.progress import Progress, describe_seconds
 from tunewise.records import Example
 from tunewise.settings import Settings
-from tunewise.train.probe import Pace, Probe, peak_memory, probing_seconds
+from tunewise.train.probe import Pace, Probe, peak_memory
 from tunewise.train.rows import encode_rows, training_template
 from tunewise.train.spec import ResolvedSpec, TrainSpec
 from tunewise.train.tuning import Tuning, open_tuning
@@ -111,34 +111,46 @@ class TrainingPace:
         return max(int((seconds - self.seconds(0)) / self.per_example), 0)
 
 
-def measure_training(
+def measure_trainings(
     base: BaseModel,
-    train: Sequence[Example],
-    validation: Sequence[Example],
+    examples: Sequence[tuple[Sequence[Example], Sequence[Example]]],
     tokens_tried: int,
     spec: TrainSpec,
     instruction: str | None,
     settings: Settings,
-) -> TrainingPace:
-    """Try rows of so many tokens, as `fine_tune` computes them, and count what all of them hold."""
+) -> list[TrainingPace]:
+    """What each training takes, by its examples for training and for validation; `spec` is that of them all.
+
+    Rows of so many tokens of each are tried as `fine_tune` computes them; what all rows hold is counted.
+    """
     started = time.perf_counter()
-    resolved = spec.model_copy(update={"epochs": 1, "unusable_rows": "drop"}).resolve(len(train))
+    resolved = spec.model_copy(update={"epochs": 1, "unusable_rows": "drop"}).resolve(len(examples[0][0]))
     loaded, tuning = open_tuning(base, resolved, settings)
     template = training_template(loaded.tokenizer)
-    rows = encode_rows(template, train, resolved, Path(), instruction).rows
-    asked = encode_rows(template, validation, resolved.model_copy(update={"instruction_share": 0.0}), Path())
-
+    validated = resolved.model_copy(update={"instruction_share": 0.0})
+    rows = [
+        (
+            encode_rows(template, train, resolved, Path(), instruction).rows,
+            encode_rows(template, validation, validated, Path()).rows,
+        )
+        for train, validation in examples
+    ]
     loading = time.perf_counter() - started
 
-    def plan(rows: Sequence[TokenizedExample], asked: Sequence[TokenizedExample]) -> Workload:
-        return plan_workload(rows, asked, resolved, (), resolved.micro_batch_tokens)
+    def plan(train: Sequence[TokenizedExample], validation: Sequence[TokenizedExample]) -> Workload:
+        return plan_workload(train, validation, resolved, (), resolved.micro_batch_tokens)
 
-    some = plan(_first_rows(rows, tokens_tried), _first_rows(asked.rows, tokens_tried))
-    pace = Probe(tuning, resolved).measure_pace(some)
-    work = plan(rows, asked.rows)
-    trained = sum(map(sum_tokens, work.steps)) * pace.per_trained_token + len(work.steps) * pace.per_update
-    validated = sum_tokens(work.validation) * pace.per_validated_token * resolved.validations
-    return TrainingPace(trained / len(rows), validated, loading + probing_seconds(work, pace))
+    def measure(train: Sequence[TokenizedExample], validation: Sequence[TokenizedExample]) -> TrainingPace:
+        some = plan(_first_rows(train, tokens_tried), _first_rows(validation, tokens_tried))
+        probe = Probe(tuning, resolved)
+        pace = probe.measure_pace(some)
+        work = plan(train, validation)
+        updates = len(work.steps) * pace.per_update
+        trained = sum(map(sum_tokens, work.steps)) * pace.per_trained_token + updates
+        validated = sum_tokens(work.validation) * pace.per_validated_token * resolved.validations
+        return TrainingPace(trained / len(train), validated, loading + probe.seconds(work, pace))
+
+    return [measure(*each) for each in rows]
 
 
 def _first_rows(rows: Sequence[TokenizedExample], num_tokens: int) -> Sequence[TokenizedExample]:

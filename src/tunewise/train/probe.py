@@ -22,10 +22,12 @@ from tunewise.train.memory import compute_within_memory
 from tunewise.train.objectives import accumulate_gradients, mean_loss
 from tunewise.train.spec import ResolvedSpec
 from tunewise.train.tuning import Tuning
-from tunewise.train.workload import MicroBatch, Workload, sum_tokens
+from tunewise.train.workload import MicroBatch, Workload, split_batch, sum_tokens
 
 PROBED_SHARE = 0.03
 """Of the tokens to be trained on, so much is tried for its time, beside what is tried for its memory."""
+ENOUGH_TOKENS = 512
+"""Of validation at once: more are not computed faster, fewer are (`docs/log.md`)."""
 MAX_TYPICAL = 3
 """As many micro-batches of middling size are enough."""
 
@@ -53,7 +55,7 @@ class Probe:
         self._spec = spec
 
     def measure_pace(self, work: Workload) -> Pace:
-        """Try the largest micro-batches, and some typical ones, of what is left."""
+        """Try the largest micro-batch, and some typical ones, of what is left."""
         device = torch.device(self._tuning.model.device)
         weights = self._tuning.weights.values()
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
@@ -64,14 +66,29 @@ class Probe:
             trained = [self._time(batch, accumulate_gradients) for batch in tried]
             for weight in weights:
                 weight.grad = None
-            validated = [self._time(batch, mean_loss) for batch in _largest(work.validation)]
             per_trained_token = statistics.fmean(trained, [batch.num_tokens for batch in tried])
             return Pace(
                 per_trained_token,
-                statistics.fmean(validated),
+                self._time(self._choose_validated(work), mean_loss),
                 self._time_update(list(weights)),
                 (min(trained) / per_trained_token, max(trained) / per_trained_token),
             )
+
+    def seconds(self, work: Workload, pace: Pace) -> float:
+        """That trying `work` takes at this pace."""
+        trained, validated = sum_tokens(_choose_tried(work)), self._choose_validated(work).num_tokens
+        return trained * pace.per_trained_token + validated * pace.per_validated_token
+
+    def _choose_validated(self, work: Workload) -> MicroBatch:
+        """Of validation as much as the largest micro-batch of training has, unless more takes more memory.
+
+        Training keeps the states of all layers for its gradients, validation those of one at a time.
+        """
+        num_layers = self._tuning.model.config.get_text_config().num_hidden_layers
+        trained, validated = _largest(work.micro_batches), _largest(work.validation)
+        if validated.num_tokens > num_layers * trained.num_tokens:
+            return validated
+        return _largest(split_batch(validated.examples, max(trained.num_tokens, ENOUGH_TOKENS)))
 
     def _time(
         self, batch: MicroBatch, compute: Callable[[Any, Sequence[TokenizedExample], int], float]
@@ -102,12 +119,6 @@ class Probe:
         return seconds * sum(map(torch.numel, weights)) / copy.numel()
 
 
-def probing_seconds(work: Workload, pace: Pace) -> float:
-    """That trying `work` takes at this pace."""
-    trained, validated = sum_tokens(_choose_tried(work)), sum_tokens(_largest(work.validation))
-    return trained * pace.per_trained_token + validated * pace.per_validated_token
-
-
 def peak_memory(device: torch.device) -> int:
     """The most bytes that this process ever had: on the GPU that it computes on, or else in all."""
     if device.type == "cuda":
@@ -120,14 +131,12 @@ def peak_memory(device: torch.device) -> int:
 def _choose_tried(work: Workload) -> list[MicroBatch]:
     """The smallest, some typical ones and the largest."""
     by_size = sorted(work.micro_batches, key=lambda batch: batch.num_tokens)
-    return [by_size[0], *_typical(by_size), *_largest(by_size)]
+    return [by_size[0], *_typical(by_size), _largest(by_size)]
 
 
-def _largest(micro_batches: Sequence[MicroBatch]) -> list[MicroBatch]:
-    """What takes most memory: by the tokens of hidden states, and by those of logits."""
-    by_tokens = max(micro_batches, key=lambda batch: (batch.num_tokens, batch.num_trained))
-    by_logits = max(micro_batches, key=lambda batch: (batch.num_trained, batch.num_tokens))
-    return [by_tokens] if by_tokens.num_trained == by_logits.num_trained else [by_tokens, by_logits]
+def _largest(micro_batches: Sequence[MicroBatch]) -> MicroBatch:
+    """What takes most memory: that of hidden states, as there are never the logits of all at once."""
+    return max(micro_batches, key=lambda batch: (batch.num_tokens, batch.num_trained))
 
 
 def _typical(by_size: Sequence[MicroBatch]) -> list[MicroBatch]:
