@@ -65,7 +65,7 @@ def plan_time(
     trials = _Trials(setups, shown, split, engine, decoding)
     with progress.task("trying how long things take", len(trials.staying) + len(arms)) as task:
         for name in trials.staying:
-            trials.try_usual(name)
+            trials.try_shortest(name)
             task.advance(1, name)
         asked = [_try_asking(arm, shown, split, engine, decoding) for arm in arms]
         engine.rest()
@@ -75,14 +75,20 @@ def plan_time(
             arm.name: _expect_arm(arm, seconds_per_call, trained[arm.name], split)
             for arm, seconds_per_call in zip(arms, asked, strict=True)
         }
-        trials.extra[STEADINESS] += sum(pace.steadiness_seconds for pace in paces.values())
+        trials.steadiness_of_trained = sum(pace.steadiness_seconds for pace in paces.values())
         staying = {name: pace for name, pace in paces.items() if name not in CONTROLS}
-        if seconds_needed(trials.seconds_of_staying(), staying) <= ends - time.monotonic():
+
+        def fits(epochs: int | None = None) -> bool:
+            return seconds_needed(trials.seconds_of_staying(), staying, epochs) <= ends - time.monotonic()
+
+        if fits(epochs=1):
+            trials.try_usual()
+        if fits():
             trials.try_others()
         else:
             trials.give_up_others()
-            if seconds_needed(trials.seconds_of_staying(), staying, epochs=1) > ends - time.monotonic():
-                trials.try_shortest()
+        if not fits(epochs=1):
+            trials.give_up_usual()
     plan = fit_into(ends - time.monotonic(), trials.seconds(), paces)
     return replace(plan, tests=trials.test_seconds())
 
@@ -104,42 +110,55 @@ class _Trials:
         own = {name: [setup for setup in setups if setup.rival == name] for name in names}
         # They are listed from the shortest, and those before the longest are about of middle length.
         self._usual = {n: next((s for s in reversed(own[n]) if not s.is_longest), own[n][-1]) for n in names}
+        self._shortest = {name: show_least([self._usual[name]])[0] for name in names}
         self.staying = [name for name in names if STAND_INS.get(name, set()).isdisjoint(names)]
         """Rivals that nobody makes up for."""
         self._longest = {name: s for name in self.staying for s in own[name] if s.is_longest}
+        self._longer = [name for name in self.staying if self._usual[name] != self._shortest[name]]
         self._per_call: dict[str, float] = {}
-        self.extra = {STEADINESS: 0.0}
+        self._added: dict[str, float] = {}
+        """Seconds of a call that the usual prompt takes beyond the shortest."""
+        self._extra: dict[str, float] = {}
         """Seconds of what is no rival of its own."""
+        self.steadiness_of_trained = 0.0
+        """Seconds of asking the trained models again."""
 
-    def try_usual(self, name: str) -> None:
-        """A prompt of middle length of this rival."""
-        self._per_call[name] = self._try(self._usual[name])
-        self.extra[STEADINESS] = max(self._per_call.values()) * MAX_CALLS
+    def try_shortest(self, name: str) -> None:
+        """The prompt of this rival that shows least."""
+        self._per_call[name] = self._try(self._shortest[name])
+
+    def try_usual(self) -> None:
+        """Prompts of middle length of the rivals that stay."""
+        for name in self._longer:
+            self._added[name] = max(self._try(self._usual[name]) - self._per_call[name], 0.0)
+            self._per_call[name] += self._added[name]
+
+    def give_up_usual(self) -> None:
+        """Prompts will show as little as they can, which saves what more was tried, if any was."""
+        for name, seconds in self._added.items():
+            self._per_call[name] -= seconds
+        if self._longer:
+            saved = sum(self._added[name] * self._num_calls[name] for name in self._added)
+            self._extra[LONGER_PROMPTS] = saved
 
     def try_others(self) -> None:
         """The rivals that others make up for, and the longest prompts of those that stay."""
         self._per_call |= {n: self._try(setup) for n, setup in self._usual.items() if n not in self.staying}
         for name, setup in self._longest.items():
             longer = max(self._try(setup) - self._per_call[name], 0.0) * self._num_calls[name]
-            self.extra[LONGEST_PROMPTS] = self.extra.get(LONGEST_PROMPTS, 0.0) + longer
+            self._extra[LONGEST_PROMPTS] = self._extra.get(LONGEST_PROMPTS, 0.0) + longer
 
     def give_up_others(self) -> None:
         """They will all be left out, so that what they take is no matter."""
         self._per_call |= {name: 0.0 for name in self._usual if name not in self.staying}
-        self.extra |= {LONGEST_PROMPTS: 0.0} if self._longest else {}
-
-    def try_shortest(self) -> None:
-        """What is saved where prompts show no more than those."""
-        for name in self.staying:
-            (least,) = show_least([self._usual[name]])
-            if least != self._usual[name]:
-                before, self._per_call[name] = self._per_call[name], self._try(least)
-                saved = max(before - self._per_call[name], 0.0) * self._num_calls[name]
-                self.extra[LONGER_PROMPTS] = self.extra.get(LONGER_PROMPTS, 0.0) + saved
+        self._extra |= {LONGEST_PROMPTS: 0.0} if self._longest else {}
 
     def seconds(self) -> dict[str, float]:
         """That each rival, and whatever else there is, is likely to take."""
-        return {name: self._per_call[name] * self._num_calls[name] for name in self._per_call} | self.extra
+        slowest = max((self._per_call[name] for name in self.staying), default=0.0)
+        steadiness = slowest * MAX_CALLS + self.steadiness_of_trained
+        rivals = {name: self._per_call[name] * self._num_calls[name] for name in self._per_call}
+        return rivals | self._extra | {STEADINESS: steadiness}
 
     def seconds_of_staying(self) -> dict[str, float]:
         """The same of the rivals alone that nobody makes up for."""

@@ -97,7 +97,10 @@ class LocalEngine:
     def generate(
         self, requests: SequenceOf[ChatRequest], on_done: Callable[[int], None] | None = None
     ) -> list[Completion]:
-        """See `Engine`. All requests are queued at once, so the same list is always batched the same way."""
+        """See `Engine`. All requests are queued at once, so the same list is always batched the same way.
+
+        Prompts that begin alike stand side by side, so that what they share is still there to be copied.
+        """
         completions: list[Completion | None] = [None] * len(requests)
         with contextlib.closing(self._answers(len(requests))) as answers:
             sequences = []
@@ -110,7 +113,7 @@ class LocalEngine:
                     failed = Completion("", "error", 0, 0, 0.0, error=str(error))
                     answers.deliver(Delta("", failed, index=index))
             answers.parts = sequences
-            self._submit(sequences)
+            self._submit(sorted(sequences, key=lambda sequence: (sequence.weights, sequence.ids)))
             for delta in answers:
                 completions[delta.index] = delta.completion
                 if on_done is not None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
 from echo_engine import EchoEngine
-from tunewise.approaches.base import Messages
+from tunewise.approaches.base import Approach, Messages
 from tunewise.approaches.few_shot_nearest import FewShotNearest
 from tunewise.approaches.rag import Rag, add_what_fits, fine_tuned_rag, fits_engine
 from tunewise.approaches.rag_training import DISTRACTED_SHARE, WITHHELD_SHARE, give_passages
 from tunewise.data.documents import Document
 from tunewise.records import Example, Message
+from tunewise.retrieval.index import Ranking, TextIndex
 from tunewise.retrieval.passages import Passage
 from tunewise.retrieval.retriever import Retriever, retrieve_examples, retrieve_passages
 
@@ -68,6 +69,35 @@ def test_of_a_conversation_the_last_user_turn_gets_the_passages(tmp_path: Path) 
 def test_an_input_without_passages_stays_as_it_is(tmp_path: Path) -> None:
     row = example("Is Mars red?")
     assert Rag("rag", "base", None, passages(tmp_path, "Venus."), 2, always).messages(row) == row.prompt
+
+
+def test_what_is_looked_up_for_all_inputs_at_once_is_what_each_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [example("Is Mars red?"), example("Is Venus hot?")]
+    texts = ("Mars is red.", "Venus is hot.", "Mars is cold.")
+
+    def rivals() -> list[Approach]:
+        train = retrieve_examples([example(text) for text in texts], 0, None, tmp_path)
+        return [
+            Rag("rag", "base", "I.", passages(tmp_path, *texts), 2, always),
+            FewShotNearest("base", "I.", train, 2),
+        ]
+
+    one_by_one = [rival.messages(row) for rival in rivals() for row in rows]
+    searched: list[Sequence[str]] = []
+    search = TextIndex.search
+
+    def watched(index: TextIndex, queries: Sequence[str], num_results: int) -> list[Ranking]:
+        searched.append(queries)
+        return search(index, queries, num_results)
+
+    monkeypatch.setattr(TextIndex, "search", watched)
+    at_once = rivals()
+    for rival in at_once:
+        rival.look_up(rows)
+    assert [rival.messages(row) for rival in at_once for row in rows] == one_by_one
+    assert searched == 2 * [[row.id for row in rows]]
 
 
 def test_no_rival_with_passages_or_shots_shows_the_answer_it_is_asked_for(tmp_path: Path) -> None:

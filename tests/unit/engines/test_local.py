@@ -114,6 +114,23 @@ def test_more_requests_than_slots_are_all_answered_in_order(
     assert sorted(done) == list(range(len(requests)))
 
 
+def test_prompts_that_begin_alike_are_computed_after_each_other_wherever_they_stand_in_the_list(
+    engine: LocalEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    del engine._scheduler._slots[2:]
+    beginnings = [f"{letter * 60} " for letter in "abc"]
+    requests = [ask(beginning + end, max_tokens=1) for end in "xyz" for beginning in beginnings]
+    computed: list[int] = []
+    compute = engine._compute
+    monkeypatch.setattr(
+        engine, "_compute", lambda c: (computed.extend(k.end - k.start for _, k in c), compute(c))[1]
+    )
+    answers = [completion.text for completion in engine.generate(requests)]
+    whole = engine.count_tokens("toy", requests[0].messages)
+    assert sum(computed) <= 3 * whole + 6 * (whole - 60)
+    assert answers == [plain_greedy(engine, request) for request in requests]
+
+
 def test_usage_counts_prompt_and_answer(engine: LocalEngine) -> None:
     completion = engine.generate([ask("stream me", max_tokens=5)])[0]
     assert completion.input_tokens == engine.count_tokens("toy", [Message("user", "stream me")])

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from tunewise.evaluate.metrics.scoring import choose_scoring
 from tunewise.evaluate.runner import (
     Decoding,
     ScoredRun,
+    ask_together,
     choose_decoding,
     run_approach,
     run_floor,
@@ -179,6 +181,20 @@ def test_each_rival_is_set_up_on_validation_within_a_number_of_calls(engine: Loc
     assert choice.best_without({choice.ranking[0]}) == choice.ranking[1]
     assert choice.calls == len(EXAMPLES) * len(setups)
     assert PromptChoice.from_json(json.loads(json.dumps(choice.to_json()))) == choice
+
+
+def test_prompts_asked_together_answer_as_each_does_alone(engine: LocalEngine) -> None:
+    prompts = [Prompted("zero-shot", "toy"), Prompted("instructed", "toy", "I.")]
+    decoding, answered = Decoding(SCORING, 5), []
+    together = ask_together(prompts, EXAMPLES, engine, decoding, lambda: answered.append(None))
+    alone = [run_approach(prompt, EXAMPLES, engine, decoding, SilentProgress()).scores for prompt in prompts]
+
+    def told(runs: Sequence[Sequence[Score]]) -> list[list[Score]]:
+        return [[replace(score, latency_ms=0.0) for score in scores] for scores in runs]
+
+    assert told(together) == told(alone)
+    assert len(answered) == 2 * len(EXAMPLES)
+    assert ask_together(prompts, [], engine, decoding, lambda: None) == [(), ()]
 
 
 def test_choices_are_joined_by_score_and_each_keeps_its_order() -> None:

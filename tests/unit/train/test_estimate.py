@@ -210,6 +210,19 @@ def test_the_first_steps_refine_what_was_said_and_the_time_that_is_left(
     assert "outside the estimate" in scored.describe()
 
 
+@pytest.mark.parametrize(("batch_size", "is_whole"), [(64, False), (4, True)])
+def test_of_validation_no_more_is_tried_than_tells_its_time_and_the_most_memory(
+    computed: list[int], batch_size: int, is_whole: bool
+) -> None:
+    spec = SPEC.model_copy(update={"batch_size": batch_size})
+    work = plan_workload(make_token_rows(64), make_token_rows(100, seed=9), spec, [], 4096)
+    (validation,) = work.validation
+    largest = max(batch.num_tokens for batch in work.micro_batches)
+    assert largest > 512 or is_whole
+    Probe(open_tuning(spec), spec).measure_pace(work)
+    assert computed[-1] == validation.num_tokens if is_whole else computed[-1] <= largest
+
+
 def test_an_unsteady_machine_widens_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
     steady, unsteady = watch(open_tuning()), watch(open_tuning())
     fixed_pace(steady, monkeypatch)
