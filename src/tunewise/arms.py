@@ -125,7 +125,10 @@ def train_arm(
 def measure_arms(
     arms: Sequence[Arm], num_tokens: int, base: BaseModel, instruction: str | None, settings: Settings
 ) -> dict[str, TrainingPace]:
-    """How fast each would be trained here, by its name, tried on so many tokens of those trained alike."""
+    """How fast each would be trained here, by its name, tried on so many tokens of its rows.
+
+    For those that are trained alike the base is loaded once.
+    """
     paces: dict[str, TrainingPace] = {}
     for spec in dict.fromkeys(arm.spec for arm in arms):
         alike = [arm for arm in arms if arm.spec == spec]

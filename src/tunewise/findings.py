@@ -87,6 +87,7 @@ def _share_shortened(inputs: Sequence[Example], shown: Shown, choice: PromptChoi
         return None
     rag = build(setup, shown)
     assert isinstance(rag, Rag)
+    rag.prepare(inputs)
     for example in inputs:
         rag.messages(example)
     return len(rag.shortened_ids) / len(inputs)
@@ -99,6 +100,7 @@ def _say_shots_without_room(
     for setup in choice.setups.values():
         if setup.num_shots:
             sent, wanted = build(setup, shown), build(setup, roomy)
+            sent.prepare(inputs)
             fewer = sum(len(sent.messages(one)) < len(wanted.messages(one)) for one in inputs)
             if fewer:
                 share = f"{fewer / len(inputs):.0%} of validation inputs"

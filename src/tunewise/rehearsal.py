@@ -19,7 +19,7 @@ from tunewise.evaluate.consistency import MAX_CALLS
 from tunewise.evaluate.runner import Decoding, run_approach
 from tunewise.evaluate.selection import plan_rounds
 from tunewise.models.base import BaseModel
-from tunewise.progress import Progress, SilentProgress
+from tunewise.progress import Progress, SilentProgress, Task
 from tunewise.settings import Settings
 from tunewise.time_plan import (
     LONGER_PROMPTS,
@@ -63,12 +63,15 @@ def plan_time(
     """
     ends = time.monotonic() + seconds
     trials = _Trials(setups, shown, split, engine, decoding)
-    with progress.task("trying how long things take", len(trials.staying) + len(arms)) as task:
-        for name in trials.staying:
-            trials.try_shortest(name)
-            task.advance(1, name)
-        asked = [_try_asking(arm, shown, split, engine, decoding) for arm in arms]
-        engine.rest()
+    with progress.task("trying how long things take", trials.most_tries + 2 * len(arms)) as task:
+        trials.wake_engine()
+        trials.try_shortest(task)
+        asked: list[float] = []
+        for arm in arms:
+            asked.append(_try_asking(arm, shown, split, engine, decoding))
+            task.advance(1, arm.name)
+        if arms:
+            engine.rest()
         trained = measure_arms(arms, TRIED_TOKENS, base, instruction, settings)
         task.advance(len(arms), "training")
         paces = {
@@ -82,9 +85,10 @@ def plan_time(
             return seconds_needed(trials.seconds_of_staying(), staying, epochs) <= ends - time.monotonic()
 
         if fits(epochs=1):
-            trials.try_usual()
+            trials.wake_engine()
+            trials.try_usual(task)
         if fits():
-            trials.try_others()
+            trials.try_others(task)
         else:
             trials.give_up_others()
         if not fits(epochs=1):
@@ -111,10 +115,12 @@ class _Trials:
         # They are listed from the shortest, and those before the longest are about of middle length.
         self._usual = {n: next((s for s in reversed(own[n]) if not s.is_longest), own[n][-1]) for n in names}
         self._shortest = {name: show_least([self._usual[name]])[0] for name in names}
-        self.staying = [name for name in names if STAND_INS.get(name, set()).isdisjoint(names)]
+        self._staying = [name for name in names if STAND_INS.get(name, set()).isdisjoint(names)]
         """Rivals that nobody makes up for."""
-        self._longest = {name: s for name in self.staying for s in own[name] if s.is_longest}
-        self._longer = [name for name in self.staying if self._usual[name] != self._shortest[name]]
+        self._others = [name for name in names if name not in self._staying]
+        self._shortened = [name for name in self._staying if self._usual[name] != self._shortest[name]]
+        """Those of them that may show less than usual."""
+        self._longest = {name: s for name in self._staying for s in own[name] if s.is_longest}
         self._per_call: dict[str, float] = {}
         self._added: dict[str, float] = {}
         """Seconds of a call that the usual prompt takes beyond the shortest."""
@@ -123,39 +129,55 @@ class _Trials:
         self.steadiness_of_trained = 0.0
         """Seconds of asking the trained models again."""
 
-    def try_shortest(self, name: str) -> None:
-        """The prompt of this rival that shows least."""
-        self._per_call[name] = self._try(self._shortest[name])
+    @property
+    def most_tries(self) -> int:
+        """How many prompts are tried if there is time for all."""
+        return sum(map(len, (self._staying, self._shortened, self._others, self._longest)))
 
-    def try_usual(self) -> None:
-        """Prompts of middle length of the rivals that stay."""
-        for name in self._longer:
-            self._added[name] = max(self._try(self._usual[name]) - self._per_call[name], 0.0)
+    def wake_engine(self) -> None:
+        """Ask once without looking at the clock: the first call after a rest may take a minute."""
+        for name in self._staying[:1]:
+            approach = build(self._shortest[name], self._shown)
+            run_approach(approach, self._split.validation[:1], self._engine, self._decoding, SilentProgress())
+
+    def try_shortest(self, task: Task) -> None:
+        """The prompts that show least, of the rivals that stay."""
+        for name in self._staying:
+            self._per_call[name] = self._try(self._shortest[name], task)
+
+    def try_usual(self, task: Task) -> None:
+        """Prompts of middle length of the same."""
+        for name in self._shortened:
+            self._added[name] = max(self._try(self._usual[name], task) - self._per_call[name], 0.0)
             self._per_call[name] += self._added[name]
 
     def give_up_usual(self) -> None:
-        """Prompts will show as little as they can, which saves what more was tried, if any was."""
+        """Count with the shortest prompts again; what the usual ones take beyond is `LONGER_PROMPTS`.
+
+        It is 0 where they were not tried, as it was clear that there is no time for them.
+        """
         for name, seconds in self._added.items():
             self._per_call[name] -= seconds
-        if self._longer:
-            saved = sum(self._added[name] * self._num_calls[name] for name in self._added)
-            self._extra[LONGER_PROMPTS] = saved
+        if self._shortened:
+            added = sum(self._added[name] * self._num_calls[name] for name in self._added)
+            self._extra[LONGER_PROMPTS] = added
 
-    def try_others(self) -> None:
+    def try_others(self, task: Task) -> None:
         """The rivals that others make up for, and the longest prompts of those that stay."""
-        self._per_call |= {n: self._try(setup) for n, setup in self._usual.items() if n not in self.staying}
+        for name in self._others:
+            self._per_call[name] = self._try(self._usual[name], task)
         for name, setup in self._longest.items():
-            longer = max(self._try(setup) - self._per_call[name], 0.0) * self._num_calls[name]
+            longer = max(self._try(setup, task) - self._per_call[name], 0.0) * self._num_calls[name]
             self._extra[LONGEST_PROMPTS] = self._extra.get(LONGEST_PROMPTS, 0.0) + longer
 
     def give_up_others(self) -> None:
         """They will all be left out, so that what they take is no matter."""
-        self._per_call |= {name: 0.0 for name in self._usual if name not in self.staying}
+        self._per_call |= dict.fromkeys(self._others, 0.0)
         self._extra |= {LONGEST_PROMPTS: 0.0} if self._longest else {}
 
     def seconds(self) -> dict[str, float]:
         """That each rival, and whatever else there is, is likely to take."""
-        slowest = max((self._per_call[name] for name in self.staying), default=0.0)
+        slowest = max((self._per_call[name] for name in self._staying), default=0.0)
         steadiness = slowest * MAX_CALLS + self.steadiness_of_trained
         rivals = {name: self._per_call[name] * self._num_calls[name] for name in self._per_call}
         return rivals | self._extra | {STEADINESS: steadiness}
@@ -163,15 +185,18 @@ class _Trials:
     def seconds_of_staying(self) -> dict[str, float]:
         """The same of the rivals alone that nobody makes up for."""
         seconds = self.seconds()
-        return {name: seconds[name] for name in self.staying}
+        return {name: seconds[name] for name in self._staying}
 
     def test_seconds(self) -> dict[str, float]:
         """That the tests of those rivals are likely to take."""
         num_calls = BATCHED_SHARE * len(self._split.test)
-        return {name: self._per_call[name] * num_calls for name in self.staying}
+        return {name: self._per_call[name] * num_calls for name in self._staying}
 
-    def _try(self, setup: PromptSetup) -> float:
-        return _seconds_per_call(build(setup, self._shown), self._split, self._engine, self._decoding)
+    def _try(self, setup: PromptSetup, task: Task) -> float:
+        approach = build(setup, self._shown)
+        seconds = _seconds_per_call(approach, self._split, self._engine, self._decoding)
+        task.advance(1, setup.label)
+        return seconds
 
 
 def _count_calls(setups: Sequence[PromptSetup], split: Split) -> dict[str, float]:

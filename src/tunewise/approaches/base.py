@@ -43,8 +43,8 @@ class Approach(Protocol):
     def grammar(self) -> Grammar | None:
         """What its answers are held to, as `ChatRequest` has it; None leaves them free."""
 
-    def look_up(self, examples: Sequence[Example]) -> None:
-        """Find at once what is shown for all of these; `messages` finds it one by one otherwise, slowly."""
+    def prepare(self, examples: Sequence[Example]) -> None:
+        """Look up at once what all of these are shown. What is missing `messages` looks up itself, slowly."""
 
     def messages(self, example: Example) -> Messages:
         """What to send for this example. Looks at its prompt only, never at its answer."""

@@ -43,7 +43,7 @@ class FewShotNearest:
             self.model, self.instruction, self._train, self.num_shots, self.grammar, self._fits, places
         )
 
-    def look_up(self, examples: Sequence[Example]) -> None:
+    def prepare(self, examples: Sequence[Example]) -> None:
         """The shots of all."""
         self._train.prepare(examples)
 

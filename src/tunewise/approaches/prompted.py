@@ -44,7 +44,7 @@ class Prompted:
             self.name, self.model, self.instruction, self.shots, self.grammar, self._fits, rotation=places
         )
 
-    def look_up(self, examples: Sequence[Example]) -> None:
+    def prepare(self, examples: Sequence[Example]) -> None:
         """Nothing: the same is shown for all."""
 
     def messages(self, example: Example) -> Messages:

@@ -86,7 +86,7 @@ class Rag:
             places,
         )
 
-    def look_up(self, examples: Sequence[Example]) -> None:
+    def prepare(self, examples: Sequence[Example]) -> None:
         """The passages of all."""
         self._passages.prepare(examples)
 

@@ -59,7 +59,7 @@ class Engine(Scorer, Protocol):
     def generate(
         self, requests: Sequence[ChatRequest], on_done: Callable[[int], None] | None = None
     ) -> list[Completion]:
-        """Answer all requests, in request order. `on_done` hears of each index as it finishes.
+        """The answers to all requests, in their order. `on_done` hears of each index as it finishes.
 
         However many there are, they are never too many. A request that `check` would refuse does not stop
         the others: its completion has `error` set.

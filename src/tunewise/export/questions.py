@@ -56,7 +56,7 @@ class _AsWritten:
     name: str = "as-written"
     grammar: Grammar | None = None
 
-    def look_up(self, examples: Sequence[Example]) -> None:
+    def prepare(self, examples: Sequence[Example]) -> None:
         """Nothing is shown."""
 
     def messages(self, example: Example) -> tuple[Message, ...]:

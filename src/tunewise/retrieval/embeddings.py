@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tunewise.errors import ModelUnavailableError
-from tunewise.progress import Progress
+from tunewise.progress import Progress, SilentProgress
 from tunewise.store.files import new_file
 from tunewise.store.wheel_files import find_in_wheel
 
@@ -44,6 +44,7 @@ class Embedder:
         # Not from_pretrained(), which tells the terminal that weights of a pooling layer are left over.
         model.load_state_dict(load_file(folder / WEIGHTS_FILE), strict=False)
         self._model = model.eval()
+        self._known: dict[str, npt.NDArray[np.float32]] = {}
 
     def embed(self, texts: Sequence[str], progress: Progress, label: str) -> Vectors:
         """The vectors of the texts, in their order: the mean over a text's tokens, of length 1."""
@@ -56,6 +57,17 @@ class Embedder:
                 vectors[chosen] = self._embed_batch([texts[position] for position in chosen])
                 task.advance(len(chosen))
         return vectors
+
+    def embed_queries(self, texts: Sequence[str]) -> Vectors:
+        """The same, but none is computed that is remembered: several indexes are asked the same queries."""
+        new = [text for text in dict.fromkeys(texts) if text not in self._known]
+        self.remember(new, self.embed(new, SilentProgress(), ""))
+        known = [self._known[text] for text in texts]
+        return np.stack(known) if known else np.empty((0, NUM_DIMENSIONS), dtype=np.float32)
+
+    def remember(self, texts: Sequence[str], vectors: Vectors) -> None:
+        """Know the texts' vectors from now on."""
+        self._known.update(zip(texts, vectors, strict=True))
 
     def _embed_batch(self, texts: Sequence[str]) -> Vectors:
         import torch
@@ -97,10 +109,12 @@ def embed_once(
     for text in texts:
         digest.update(hashlib.sha256(text.encode()).digest())
     path = folder / f"{digest.hexdigest()[:24]}.npy"
+    vectors: Vectors
     if path.is_file():
-        kept: Vectors = np.load(path, allow_pickle=False)
-        return kept
-    vectors = embedder.embed(texts, progress, label)
-    with new_file(path) as scratch, scratch.open("wb") as file:
-        np.save(file, vectors, allow_pickle=False)
+        vectors = np.load(path, allow_pickle=False)
+    else:
+        vectors = embedder.embed(texts, progress, label)
+        with new_file(path) as scratch, scratch.open("wb") as file:
+            np.save(file, vectors, allow_pickle=False)
+    embedder.remember(texts, vectors)
     return vectors

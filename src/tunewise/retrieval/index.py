@@ -61,8 +61,7 @@ class TextIndex:
     def rank_by_meaning(self, queries: Sequence[str]) -> list[Ranking]:
         """By cosine; only where there is an embedding model."""
         assert self._embedder is not None
-        asked = self._embedder.embed(queries, SilentProgress(), "")
-        return [_best(self._vectors @ vector, DEPTH) for vector in asked]
+        return [_best(self._vectors @ vector, DEPTH) for vector in self._embedder.embed_queries(queries)]
 
     def _rank_by_words(self, units: list[str]) -> Ranking:
         if self._bm25 is None or not units:

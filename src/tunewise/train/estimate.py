@@ -124,33 +124,31 @@ def measure_trainings(
     Rows of so many tokens of each are tried as `fine_tune` computes them; what all rows hold is counted.
     """
     started = time.perf_counter()
+    # Of one pass: what depends on the number of examples, as the number of passes may, is not asked for here.
     resolved = spec.model_copy(update={"epochs": 1, "unusable_rows": "drop"}).resolve(len(examples[0][0]))
     loaded, tuning = open_tuning(base, resolved, settings)
     template = training_template(loaded.tokenizer)
-    validated = resolved.model_copy(update={"instruction_share": 0.0})
-    rows = [
-        (
-            encode_rows(template, train, resolved, Path(), instruction).rows,
-            encode_rows(template, validation, validated, Path()).rows,
-        )
-        for train, validation in examples
-    ]
+    uninstructed = resolved.model_copy(update={"instruction_share": 0.0})
     loading = time.perf_counter() - started
 
     def plan(train: Sequence[TokenizedExample], validation: Sequence[TokenizedExample]) -> Workload:
         return plan_workload(train, validation, resolved, (), resolved.micro_batch_tokens)
 
-    def measure(train: Sequence[TokenizedExample], validation: Sequence[TokenizedExample]) -> TrainingPace:
-        some = plan(_first_rows(train, tokens_tried), _first_rows(validation, tokens_tried))
+    def measure(train: Sequence[Example], validation: Sequence[Example]) -> TrainingPace:
+        started = time.perf_counter()
+        rows = encode_rows(template, train, resolved, Path(), instruction).rows
+        asked = encode_rows(template, validation, uninstructed, Path()).rows
+        encoding = time.perf_counter() - started
+        some = plan(_first_rows(rows, tokens_tried), _first_rows(asked, tokens_tried))
         probe = Probe(tuning, resolved)
         pace = probe.measure_pace(some)
-        work = plan(train, validation)
+        work = plan(rows, asked)
         updates = len(work.steps) * pace.per_update
         trained = sum(map(sum_tokens, work.steps)) * pace.per_trained_token + updates
         validated = sum_tokens(work.validation) * pace.per_validated_token * resolved.validations
-        return TrainingPace(trained / len(train), validated, loading + probe.seconds(work, pace))
+        return TrainingPace(trained / len(rows), validated, loading + encoding + probe.seconds(work, pace))
 
-    return [measure(*each) for each in rows]
+    return [measure(*each) for each in examples]
 
 
 def _first_rows(rows: Sequence[TokenizedExample], num_tokens: int) -> Sequence[TokenizedExample]:

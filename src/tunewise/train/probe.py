@@ -27,7 +27,7 @@ from tunewise.train.workload import MicroBatch, Workload, split_batch, sum_token
 PROBED_SHARE = 0.03
 """Of the tokens to be trained on, so much is tried for its time, beside what is tried for its memory."""
 ENOUGH_TOKENS = 512
-"""Of validation at once: more are not computed faster, fewer are (`docs/log.md`)."""
+"""Of validation at once: on a CPU more are not computed faster, but fewer are slower (`docs/log.md`)."""
 MAX_TYPICAL = 3
 """As many micro-batches of middling size are enough."""
 
@@ -80,13 +80,15 @@ class Probe:
         return trained * pace.per_trained_token + validated * pace.per_validated_token
 
     def _choose_validated(self, work: Workload) -> MicroBatch:
-        """Of validation as much as the largest micro-batch of training has, unless more takes more memory.
+        """The largest; on a CPU, where that takes long, as much of it as training computes at once.
 
-        Training keeps the states of all layers for its gradients, validation those of one at a time.
+        More may take more memory: training keeps the states of all layers for its gradients, validation those
+        of one at a time.
         """
         num_layers = self._tuning.model.config.get_text_config().num_hidden_layers
         trained, validated = _largest(work.micro_batches), _largest(work.validation)
-        if validated.num_tokens > num_layers * trained.num_tokens:
+        is_on_cpu = torch.device(self._tuning.model.device).type == "cpu"
+        if not is_on_cpu or validated.num_tokens > num_layers * trained.num_tokens:
             return validated
         return _largest(split_batch(validated.examples, max(trained.num_tokens, ENOUGH_TOKENS)))
 

@@ -95,7 +95,7 @@ def test_what_is_looked_up_for_all_inputs_at_once_is_what_each_is_shown(
     monkeypatch.setattr(TextIndex, "search", watched)
     at_once = rivals()
     for rival in at_once:
-        rival.look_up(rows)
+        rival.prepare(rows)
     assert [rival.messages(row) for rival in at_once for row in rows] == one_by_one
     assert searched == 2 * [[row.id for row in rows]]
 

@@ -186,7 +186,7 @@ def test_each_rival_is_set_up_on_validation_within_a_number_of_calls(engine: Loc
 def test_prompts_asked_together_answer_as_each_does_alone(engine: LocalEngine) -> None:
     prompts = [Prompted("zero-shot", "toy"), Prompted("instructed", "toy", "I.")]
     decoding, answered = Decoding(SCORING, 5), []
-    together = ask_together(prompts, EXAMPLES, engine, decoding, lambda: answered.append(None))
+    together, _ = ask_together(prompts, EXAMPLES, engine, decoding, lambda: answered.append(None))
     alone = [run_approach(prompt, EXAMPLES, engine, decoding, SilentProgress()).scores for prompt in prompts]
 
     def told(runs: Sequence[Sequence[Score]]) -> list[list[Score]]:
@@ -194,7 +194,7 @@ def test_prompts_asked_together_answer_as_each_does_alone(engine: LocalEngine) -
 
     assert told(together) == told(alone)
     assert len(answered) == 2 * len(EXAMPLES)
-    assert ask_together(prompts, [], engine, decoding, lambda: None) == [(), ()]
+    assert ask_together(prompts, [], engine, decoding, lambda: None)[0] == [(), ()]
 
 
 def test_choices_are_joined_by_score_and_each_keeps_its_order() -> None:

@@ -76,7 +76,7 @@ def test_vectors_are_those_that_the_model_was_published_with(embedder):
     assert cosines == pytest.approx([0.6660, 0.1046, 0.1411], abs=1e-4)
 
 
-def test_vectors_are_computed_once_for_the_same_texts(tmp_path: Path, embedder, monkeypatch):
+def test_vectors_are_computed_once_for_the_same_texts_and_queries(tmp_path: Path, embedder, monkeypatch):
     first = TextIndex(TEXTS, embedder, tmp_path).rank_by_meaning(["cat"])
     (kept,) = tmp_path.iterdir()
     asked = []
@@ -84,8 +84,13 @@ def test_vectors_are_computed_once_for_the_same_texts(tmp_path: Path, embedder, 
     monkeypatch.setattr(
         embedder, "embed", lambda texts, *rest: asked.append(list(texts)) or embed(texts, *rest)
     )
-    assert TextIndex(TEXTS, embedder, tmp_path).rank_by_meaning(["cat"]) == first
-    assert asked == [["cat"]]
+    again = TextIndex(TEXTS, embedder, tmp_path)
+    ranked = again.rank_by_meaning(["dog", "cat", "dog", TEXTS[2]])
+    assert ranked[1] == first[0]
+    assert ranked[2] == ranked[0]
+    assert ranked[3][0] == 2
+    assert [text for texts in asked for text in texts] == ["dog"]
+    assert again.rank_by_meaning([]) == []
     TextIndex(TEXTS[:2], embedder, tmp_path)
     assert len(list(tmp_path.iterdir())) == 2
     assert kept.exists()

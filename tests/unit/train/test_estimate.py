@@ -12,16 +12,26 @@ from typing import Any
 import pytest
 import torch
 
-from toy import make_loaded, make_token_rows
+from toy import make_loaded, make_token_rows, save_base, write_rows
+from tunewise.data.dataset import read_dataset
+from tunewise.models.base import find_base
 from tunewise.progress import SilentProgress, describe_seconds
+from tunewise.records import Message
 from tunewise.settings import get_settings
 from tunewise.train import objectives, probe
 from tunewise.train.checkpoints import Checkpoints
-from tunewise.train.estimate import EstimateWatch, TrainingEstimate, bytes_to_come, likely_seconds
+from tunewise.train.estimate import (
+    EstimateWatch,
+    TrainingEstimate,
+    bytes_to_come,
+    likely_seconds,
+    measure_trainings,
+)
 from tunewise.train.loop import train_weights
 from tunewise.train.probe import Pace, Probe
 from tunewise.train.spec import ResolvedSpec, TrainSpec
 from tunewise.train.tuning import FullTuning, LoRATuning, Tuning
+from tunewise.train.tuning import open_tuning as open_base
 from tunewise.train.watch import StepMetrics, Watch
 from tunewise.train.workload import plan_workload
 
@@ -221,6 +231,33 @@ def test_of_validation_no_more_is_tried_than_tells_its_time_and_the_most_memory(
     assert largest > 512 or is_whole
     Probe(open_tuning(spec), spec).measure_pace(work)
     assert computed[-1] == validation.num_tokens if is_whole else computed[-1] <= largest
+
+
+def test_models_that_are_trained_alike_are_tried_in_one_loading_of_the_base(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, home=tmp_path / "home", device="cpu")
+    base = find_base(str(save_base(tmp_path / "toy")), settings)
+    short = read_dataset(write_rows(tmp_path / "rows.jsonl", 40)).examples
+    # What rows of one batch share is computed once, so they differ from the first character.
+    long = [
+        replace(row, messages=(Message("user", f"{number} times " * 40), *row.messages[1:]))
+        for number, row in enumerate(short)
+    ]
+    loaded: list[str] = []
+
+    def opening(*arguments: Any) -> Any:
+        loaded.append("base")
+        return open_base(*arguments)
+
+    monkeypatch.setattr("tunewise.train.estimate.open_tuning", opening)
+    monkeypatch.setattr(Probe, "measure_pace", lambda self, work: Pace(0.01, 0.001, 0.1, (1.0, 1.0)))
+    sides = [(short[:30], short[30:]), (long[:30], long[30:])]
+    quick, slow = measure_trainings(base, sides, 100, TrainSpec(batch_size=8), None, settings)
+    assert loaded == ["base"]
+    assert slow.per_example > 3 * quick.per_example
+    assert slow.validations > 3 * quick.validations
+    assert slow.seconds(30) - slow.seconds(29) == pytest.approx(slow.per_example)
 
 
 def test_an_unsteady_machine_widens_the_range(monkeypatch: pytest.MonkeyPatch) -> None:
