@@ -202,8 +202,8 @@ class _Trials:
 def _count_calls(setups: Sequence[PromptSetup], split: Split) -> dict[str, float]:
     """By rival: its share of the calls that choosing prompts takes, and one for each test example.
 
-    Those of the test count for less, as so many are asked together. Those that choose count whole, though some
-    dozens are asked together as well: rather too much time is planned than too little.
+    Those of the test count for less, as so many are asked together. Those that choose count whole, though
+    some dozens are asked together as well: rather too much time is planned than too little.
     """
     rounds = plan_rounds(len(setups), len(split.validation))
     choosing = sum(num_setups * num_examples for num_setups, num_examples in rounds)
