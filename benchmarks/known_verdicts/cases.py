@@ -141,8 +141,8 @@ def scores_unlike_one_copy(verdict: Verdict, work: Path) -> str | None:
     """Copies that differ in spacing are no new examples: they make a score neither another nor a surer one.
 
     The runs test other examples, of which half are copies in one. So the scores may lie as far apart as the
-    interval of the difference of two independent ones says (Newcombe 1998, method 10), and the interval of the
-    copies has to be the wider one.
+    interval of the difference of two independent ones says (Newcombe 1998, method 10), and the interval of
+    the copies has to be the wider one.
     """
     one_copy = read_json(work / "prices-0" / "run" / "verdict.json")
     alone = {row["name"]: row for row in one_copy["approaches"]}
