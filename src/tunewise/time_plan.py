@@ -48,8 +48,6 @@ FEWEST_EXAMPLES = 50
 """Nobody learns much from training on fewer: then the run takes longer than was asked for."""
 MOST_VALIDATED = RECORDED_ROWS
 """Validation rows of a training that is cut short: those that its certificate is made on."""
-FEWEST_VALIDATED = 16
-"""As many have to do where there are no more than three times as many to train on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +130,7 @@ class TimePlan:
             return arm
         kept = _draw(arm.train, planned.examples, arm.spec.seed)
         spec = arm.spec.model_copy(update={"epochs": planned.epochs})
-        validation = arm.validation[: min(max(len(kept) // 3, FEWEST_VALIDATED), MOST_VALIDATED)]
+        validation = arm.validation[:MOST_VALIDATED]
         return replace(arm, spec=spec, train=kept, validation=validation)
 
     def fit_training_into(self, seconds: float, tested: Mapping[str, float]) -> TimePlan:
