@@ -137,7 +137,7 @@ def says_where_answers_live(verdict: Verdict, work: Path) -> str | None:  # noqa
 
 
 def scores_unlike_one_copy(verdict: Verdict, work: Path) -> str | None:
-    """Copies that differ in spacing are no new examples: they make a score neither another nor a surer one."""
+    """Copies that differ in spacing are no new examples: they make a score neither another nor surer."""
     one_copy = read_json(work / "prices-0" / "run" / "verdict.json")
     intervals = {row["name"]: (row["low"], row["high"]) for row in one_copy["approaches"]}
     for row in verdict.approaches:
