@@ -22,7 +22,7 @@ from tunewise.progress import describe_seconds
 from tunewise.records import Example
 from tunewise.run_spec import RunSpec
 from tunewise.train.estimate import TrainingPace
-from tunewise.train.fine_tune import RECORDED_ROWS
+from tunewise.train.loop import RECORDED_ROWS
 
 STEADINESS = "steadiness"
 LONGEST_PROMPTS = (

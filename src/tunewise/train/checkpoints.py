@@ -51,6 +51,8 @@ class TrainState:
     """Validations since the best one."""
     metrics: list[StepMetrics] = field(default_factory=list)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
+    best_logprobs: list[list[float]] = field(default_factory=list)
+    """What the best weights said of the first validation rows: see `TrainingResult.logprobs`."""
 
 
 class Checkpoints:

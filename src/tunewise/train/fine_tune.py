@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ from tunewise.store.files import read_json, sha256_of_file, write_json, write_te
 from tunewise.train.checkpoints import CHECKPOINTS_FOLDER, Checkpoints
 from tunewise.train.estimate import EstimateWatch
 from tunewise.train.loop import train_weights
-from tunewise.train.objectives import trained_logprobs
 from tunewise.train.rows import (
     TrainingRows,
     describe_dropped,
@@ -38,9 +37,6 @@ MODEL_FOLDER = "model"
 METRICS_FILE = "metrics.jsonl"
 TOKENS_FILE = "trained_tokens.json"
 """What the trained weights say of some validation rows, for the parity certificate."""
-RECORDED_ROWS = 32
-"""The first of the validation rows, in their order. Every row goes through all that was trained, so most
-differences show in the first one; more make it likelier that a rare kind of row is among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +115,12 @@ def fine_tune(
         if scored is not None:
             progress.say(scored.describe())
         digest = _write_model(out / MODEL_FOLDER, tuning, template)
-        rows = tuple(_record_tokens(tuning, validation_side, resolved))
+        rows = tuple(
+            RowTokens(example.id, tuple(row.ids), tuple(logprobs))
+            for example, row, logprobs in zip(
+                validation_side.examples, validation_side.rows, result.logprobs, strict=False
+            )
+        )
         write_json(out / TOKENS_FILE, asdict(TrainedTokens(_precision(loaded, resolved), rows)))
     except TrainingError as error:
         if not error.best_step:
@@ -220,15 +221,6 @@ def _precision(loaded: LoadedModel, spec: ResolvedSpec) -> str:
     if spec.tuning == "lora":
         return str(loaded.model.dtype).removeprefix("torch.")
     return precision_on(loaded.device)
-
-
-def _record_tokens(tuning: Tuning, side: TrainingRows, spec: ResolvedSpec) -> Iterator[RowTokens]:
-    """The first rows, computed in packs as in training, not one by one as the engine does."""
-    recorded = side.rows[:RECORDED_ROWS]
-    with tuning.computing():
-        logprobs = trained_logprobs(tuning.model, recorded, spec.micro_batch_tokens)
-    for example, row, row_logprobs in zip(side.examples, recorded, logprobs, strict=False):
-        yield RowTokens(example.id, tuple(row.ids), tuple(row_logprobs))
 
 
 def _curve_point(metrics: StepMetrics) -> dict[str, Any]:

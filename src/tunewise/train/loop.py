@@ -17,10 +17,14 @@ from tunewise.errors import TrainingError
 from tunewise.train.checkpoints import Checkpoints, TrainState
 from tunewise.train.interrupts import deferred_interrupts
 from tunewise.train.memory import compute_within_memory
-from tunewise.train.objectives import accumulate_gradients, mean_loss
+from tunewise.train.objectives import accumulate_gradients, mean_nll, trained_logprobs
 from tunewise.train.spec import ResolvedSpec, ScheduleName
 from tunewise.train.tuning import Tuning
 from tunewise.train.watch import StepMetrics, Watch
+
+RECORDED_ROWS = 32
+"""The first of the validation rows, in their order. Every row goes through all that was trained, so most
+differences show in the first one; more make it likelier that a rare kind of row is among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,9 @@ class TrainingResult:
     best_step: int
     best_loss: float
     """Mean validation loss at `best_step`, in nats per trained token."""
+    logprobs: list[list[float]]
+    """What those weights say of the trained tokens of the first `RECORDED_ROWS` validation rows. It is of the
+    validation that chose them, whose packs are those of training; the engine computes row by row."""
     num_tokens: int
     seconds: float
     micro_batch_tokens: int
@@ -52,8 +59,8 @@ def train_weights(
 
     Computes on `threads` (None is torch's own number), or on as many as it did before an interruption.
     Leaves the model with the weights that are kept, which need not be those of the last step.
-    Raises `TrainingError` when the loss stops being a number, and KeyboardInterrupt, after the step in hand
-    and a checkpoint, when the process is asked to stop.
+    Raises `TrainingError` when the loss stops being a number or no validation loss is one, and
+    KeyboardInterrupt, after the step in hand and a checkpoint, when the process is asked to stop.
     """
     weights = tuning.weights
     optimizer = torch.optim.AdamW(
@@ -96,11 +103,13 @@ def train_weights(
 
             validation_loss = None
             if step in validate_after:
-                validation_loss = _validate(tuning, validation, state)
+                logprobs = _validate(tuning, validation, state)
+                validation_loss = mean_nll(logprobs)
                 state.stale_validations += 1
                 if validation_loss < state.best_loss:
                     state.best_loss, state.best_step, state.stale_validations = validation_loss, step, 0
                     state.best_weights = _copy_of(weights)
+                    state.best_logprobs = logprobs[:RECORDED_ROWS]
             state.seconds = time.perf_counter() - started
             metrics = StepMetrics(step, rate, loss, validation_loss, state.tokens, state.seconds)
             state.metrics.append(metrics)
@@ -111,11 +120,16 @@ def train_weights(
             if interrupts.came:
                 raise KeyboardInterrupt
 
+    if not state.best_weights:
+        raise TrainingError(
+            f"no validation loss was a number: lower the learning rate ({spec.learning_rate:.2g})"
+        )
     _put_back(weights, state.best_weights)
     return TrainingResult(
         state.metrics,
         state.best_step,
         state.best_loss,
+        state.best_logprobs,
         state.tokens,
         state.seconds,
         state.micro_batch_tokens,
@@ -167,13 +181,15 @@ def _accumulate(
     return loss
 
 
-def _validate(tuning: Tuning, examples: Sequence[TokenizedExample], state: TrainState) -> float:
-    def compute(micro_batch_tokens: int) -> float:
-        with tuning.computing():
-            return mean_loss(tuning.model, examples, micro_batch_tokens)
+def _validate(tuning: Tuning, examples: Sequence[TokenizedExample], state: TrainState) -> list[list[float]]:
+    """What `trained_logprobs` says of the examples."""
 
-    loss, state.micro_batch_tokens = compute_within_memory(compute, examples, state.micro_batch_tokens)
-    return loss
+    def compute(micro_batch_tokens: int) -> list[list[float]]:
+        with tuning.computing():
+            return trained_logprobs(tuning.model, examples, micro_batch_tokens)
+
+    logprobs, state.micro_batch_tokens = compute_within_memory(compute, examples, state.micro_batch_tokens)
+    return logprobs
 
 
 def _step_seed(seed: int, step: int) -> int:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 
 from tunewise.chat.template import TokenizedExample
 from tunewise.errors import TrainingError
 
+T = TypeVar("T")
+
 _SAID_ON_A_CPU = ("can't allocate memory", "not enough memory", "MPS backend out of memory")
 
 
 def compute_within_memory(
-    compute: Callable[[int], float], examples: Sequence[TokenizedExample], micro_batch_tokens: int
-) -> tuple[float, int]:
+    compute: Callable[[int], T], examples: Sequence[TokenizedExample], micro_batch_tokens: int
+) -> tuple[T, int]:
     """`compute(micro_batch_tokens)`, done again with half as many each time that memory is too small.
 
     Returns its result and how many it took. Raises `TrainingError` where not even one example fits.

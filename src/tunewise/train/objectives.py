@@ -5,8 +5,10 @@ A further objective needs a `summed_loss` of its own; the rest of the loop stays
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import torch
@@ -34,12 +36,9 @@ def accumulate_gradients(model: Any, examples: Sequence[TokenizedExample], micro
     return total
 
 
-@torch.no_grad()
 def mean_loss(model: Any, examples: Sequence[TokenizedExample], micro_batch_tokens: int) -> float:
     """The mean loss per trained token, in nats."""
-    num_trained = sum(sum(example.trained) for example in examples)
-    parts = split_by_tokens(examples, micro_batch_tokens)
-    return sum(summed_loss(model, [examples[i] for i in part]).item() for part in parts) / num_trained
+    return mean_nll(trained_logprobs(model, examples, micro_batch_tokens))
 
 
 @torch.no_grad()
@@ -53,6 +52,11 @@ def trained_logprobs(
         lengths = [sum(examples[i].trained) for i in part]
         rows |= {i: row.tolist() for i, row in zip(part, torch.split(logprobs, lengths), strict=True)}
     return [rows[index] for index in range(len(examples))]
+
+
+def mean_nll(logprobs: Sequence[Sequence[float]]) -> float:
+    """The mean loss that `trained_logprobs` tell of."""
+    return -math.fsum(chain.from_iterable(logprobs)) / sum(map(len, logprobs))
 
 
 def summed_loss(model: Any, examples: Sequence[TokenizedExample]) -> Tensor:

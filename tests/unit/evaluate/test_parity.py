@@ -29,7 +29,8 @@ from tunewise.records import (
     TrainedTokens,
 )
 from tunewise.train import objectives
-from tunewise.train.fine_tune import MODEL_FOLDER, RECORDED_ROWS, TOKENS_FILE, fine_tune, read_trained_tokens
+from tunewise.train.fine_tune import MODEL_FOLDER, TOKENS_FILE, fine_tune, read_trained_tokens
+from tunewise.train.loop import RECORDED_ROWS
 from tunewise.train.spec import TrainSpec
 
 MODEL = "ft:toy"

@@ -19,6 +19,7 @@ from tunewise.train import checkpoints as checkpoints_module
 from tunewise.train import loop
 from tunewise.train.checkpoints import Checkpoints
 from tunewise.train.loop import TrainingResult, train_weights
+from tunewise.train.objectives import mean_loss
 from tunewise.train.spec import ResolvedSpec, TrainSpec
 from tunewise.train.tuning import FullTuning, LoRATuning, Tuning
 from tunewise.train.watch import StepMetrics, Watch
@@ -82,6 +83,7 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
     assert [metrics.step for metrics in last.done] == [1, 2, 3, 4, 5]
     assert without_seconds(result) == without_seconds(expected)
     assert result.best_step == expected.best_step
+    assert result.logprobs == expected.logprobs
     for name, weight in whole.weights.items():
         assert torch.equal(weight, resumed.weights[name]), name
 
@@ -192,7 +194,7 @@ def test_a_loss_that_is_no_number_leaves_the_best_weights_so_far(
         train_weights(tuning, make_token_rows(10), make_token_rows(4, seed=9), spec, (), kept)
     assert 1 <= caught.value.best_step <= 6
     best = min(m.validation_loss for m in expected.metrics[:6] if m.validation_loss is not None)
-    assert loop.mean_loss(tuning.model, make_token_rows(4, seed=9), 4096) == best
+    assert mean_loss(tuning.model, make_token_rows(4, seed=9), 4096) == best
     assert newest(tmp_path).name == "step-00000006.safetensors"
 
 

@@ -7,6 +7,7 @@ from toy import make_loaded, make_model
 from toy import make_token_rows as examples
 from tunewise.chat.template import TokenizedExample
 from tunewise.errors import TrainingError
+from tunewise.train import loop
 from tunewise.train.loop import TrainingResult, order_batches, schedule, train_weights, validation_steps
 from tunewise.train.lora import LoRALinear, add_lora
 from tunewise.train.objectives import accumulate_gradients, mean_loss, trained_logprobs
@@ -121,6 +122,7 @@ def test_the_weights_with_the_lowest_validation_loss_are_kept() -> None:
     assert losses[result.best_step] == result.best_loss
     assert result.best_step < max(losses)
     assert mean_loss(tuning.model, rows, spec.micro_batch_tokens) == result.best_loss
+    assert result.logprobs == trained_logprobs(tuning.model, rows, spec.micro_batch_tokens)
     logprobs = [logprob for row in trained_logprobs(tuning.model, rows, 40) for logprob in row]
     assert -sum(logprobs) / len(logprobs) == pytest.approx(result.best_loss, rel=1e-5)
     assert [len(row) for row in trained_logprobs(tuning.model, rows, 40)] == [sum(r.trained) for r in rows]
@@ -138,6 +140,12 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_rate() -> Non
     loaded.model.model.embed_tokens.weight.data[5:].fill_(float("nan"))
     with pytest.raises(TrainingError, match=r"nan at step 1: lower the learning rate \(0.00"):
         train_weights(LoRATuning(loaded, spec), examples(4), examples(2), spec)
+
+
+def test_a_validation_loss_that_is_never_a_number_is_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loop, "trained_logprobs", lambda *_: [[float("nan")]])
+    with pytest.raises(TrainingError, match="no validation loss was a number: lower the learning rate"):
+        train_lora(examples(4), examples(2), TrainSpec(epochs=1))
 
 
 def test_all_weights_are_trained_and_tied_ones_stay_tied() -> None:
