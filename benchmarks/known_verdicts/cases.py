@@ -18,6 +18,7 @@ from known_verdicts.sources import (
     row_of,
     with_turn,
 )
+from tunewise.approaches.floors import all_floors
 from tunewise.approaches.names import TRAINED
 from tunewise.approaches.prompted import Prompted
 from tunewise.approaches.wordings import list_wordings
@@ -139,14 +140,17 @@ def says_where_answers_live(verdict: Verdict, work: Path) -> str | None:  # noqa
 def scores_unlike_one_copy(verdict: Verdict, work: Path) -> str | None:
     """Copies that differ in spacing are no new examples: they make a score neither another nor surer."""
     one_copy = read_json(work / "prices-0" / "run" / "verdict.json")
-    intervals = {row["name"]: (row["low"], row["high"]) for row in one_copy["approaches"]}
+    if verdict.test_examples != one_copy["test_examples"]:
+        return f"tested on {verdict.test_examples} examples, of one copy on {one_copy['test_examples']}"
+    floors = {floor.name for floor in all_floors()}
+    scores = {row["name"]: (row["low"], row["score"], row["high"]) for row in one_copy["approaches"]}
     for row in verdict.approaches:
         if row.name in TRAINED:
-            low, high = intervals[row.name]
+            low, _, high = scores[row.name]
             if not low <= row.score <= high:
                 return f"not within the interval of one copy: {row.name} {row.score:.1%}"
-            if row.high - row.low <= high - low:
-                return f"copies make the interval of {row.name} narrower"
+        if row.name in floors and (row.low, row.score, row.high) != scores[row.name]:
+            return f"copies change what guessing gets: {row.name} {row.score:.1%}"
     return None
 
 

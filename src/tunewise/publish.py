@@ -269,6 +269,7 @@ def _origin(evidence: Evidence | TrainingEvidence, folder: RunFolder, settings: 
             "rows": evidence.dataset.num_rows,
             "examples": len(evidence.dataset.examples),
             "duplicates_removed": evidence.dataset.num_duplicates,
+            "respaced_removed": evidence.dataset.num_respaced,
             "leaked_lines": list(evidence.dataset.leaked_lines),
             "own_system": evidence.dataset.own_system,
             "given": {

@@ -39,7 +39,7 @@ REHEARSED = 6
 BATCHED_SHARE = 0.6
 """Of the time that one of so few calls takes, what it takes in a test, where all are asked together: 0.2 to
 0.9 were measured, mostly less than a half (`docs/log.md`)."""
-TRIED_TOKENS = 2000
+TRIED_TOKENS = 1000
 """Of training rows, for their time."""
 
 

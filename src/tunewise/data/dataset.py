@@ -1,4 +1,4 @@
-"""The user's files as the run sees them: read, without exact duplicates, in groups, named by their hashes."""
+"""The user's files as the run sees them: read, without duplicates, in groups, named by their hashes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from tunewise.data.duplicates import key_of, remove_exact_duplicates
+from tunewise.data.duplicates import key_of, remove_exact_duplicates, remove_respaced
 from tunewise.data.formats.folder import HUB_PREFIX, cached_hub_files
 from tunewise.data.near_duplicates import find_near_duplicates
 from tunewise.data.reading import Reading
@@ -42,6 +42,9 @@ class Dataset:
     examples: tuple[Example, ...]
     num_rows: int
     num_duplicates: int
+    """Rows that an earlier one repeats: word for word, or in other spacing."""
+    num_respaced: int
+    """Those of them in other spacing."""
     repeated: RepeatedInputs
     """Before exact duplicates were removed."""
     given: Mapping[str, GivenSide] = field(default_factory=dict)
@@ -61,7 +64,11 @@ class Dataset:
 
     def describe(self) -> str:
         """One line for the terminal."""
-        dropped = f"; {self.num_duplicates} exact duplicates removed" if self.num_duplicates else ""
+        exact = self.num_duplicates - self.num_respaced
+        dropped = f"; {exact} exact duplicate{'s' * (exact != 1)} removed" if exact else ""
+        if self.num_respaced:
+            repeat = "repeats" if self.num_respaced == 1 else "repeat"
+            dropped += f"; {self.num_respaced} removed that {repeat} another row in other spacing"
         if self.leaked_lines:
             lines = ", ".join(map(str, self.leaked_lines[:5])) + (", ..." if self.leaked_lines[5:] else "")
             rows = "row" if len(self.leaked_lines) == 1 else "rows"
@@ -90,7 +97,8 @@ def read_dataset(
     """
     rows = read_examples(path, group_key, reading, own_system)
     own_system = rows[0].own_system
-    examples, dropped = remove_exact_duplicates(rows)
+    different, repeated = remove_exact_duplicates(rows)
+    examples, respaced = remove_respaced(different)
     sides = {side: _read_given(file, group_key, reading, own_system) for side, file in (given or {}).items()}
     _refuse_shared(sides)
     held_out = [row for side in sides.values() for row in side.examples]
@@ -110,7 +118,8 @@ def read_dataset(
         sha256_of_data(path),
         tuple(grouped[: len(usable)]),
         len(rows),
-        len(dropped),
+        len(repeated) + len(respaced),
+        len(respaced),
         find_repeated_inputs(rows),
         {name: replace(side, examples=parts[name]) for name, side in sides.items()},
         tuple(row.line for row in rows if row.id in leaked),

@@ -1,4 +1,4 @@
-"""Which examples are the same, and which are near enough that they must stay on one side of a split.
+"""Which examples are the same, but for spacing too, and which have to stay on one side of a split.
 
 Used right after reading: a model that has seen a test input in training is not being tested.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from json.encoder import encode_basestring_ascii
 
+from tunewise.data.fixes import has_indented_lines
 from tunewise.records import Example, Message
 
 
@@ -22,6 +23,43 @@ def remove_exact_duplicates(examples: Iterable[Example]) -> tuple[list[Example],
         if kept.setdefault(example.id, example) is not example:
             dropped.append(example)
     return list(kept.values()), dropped
+
+
+def remove_respaced(examples: Iterable[Example]) -> tuple[list[Example], list[Example]]:
+    """(kept, dropped): of the examples with one answer whose inputs differ in white space alone, the first.
+
+    They are one question asked twice: trained on twice it counts twice, and takes the time of another. Where
+    lines are indented, white space says something, and such texts are compared as they are.
+    """
+    kept: dict[str, Example] = {}
+    dropped: list[Example] = []
+    for example in examples:
+        if kept.setdefault(_respaced_key(example), example) is not example:
+            dropped.append(example)
+    return list(kept.values()), dropped
+
+
+def differ_in_spacing(one: Example, other: Example) -> bool:
+    """Whether `remove_respaced` takes them for one, though they are not word for word the same."""
+    return one.id != other.id and _respaced_key(one) == _respaced_key(other)
+
+
+def _respaced_key(example: Example) -> str:
+    # A hash: the texts of all rows at once would not fit into memory.
+    turns = [
+        (
+            turn.role,
+            _single_spaced(turn.content) if turn.role in ("system", "user") else turn.content,
+            turn.weight,
+            [(call.name, call.arguments) for call in turn.tool_calls],
+        )
+        for turn in example.messages
+    ]
+    return hashlib.sha256(repr((turns, example.tools)).encode("ascii", "backslashreplace")).hexdigest()[:16]
+
+
+def _single_spaced(text: str) -> str:
+    return text if has_indented_lines(text.strip()) else " ".join(text.split())
 
 
 def key_of(example: Example) -> str:

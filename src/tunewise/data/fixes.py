@@ -73,11 +73,16 @@ def unescape_entities(text: str) -> str:
     return mended if kept_its_form else text
 
 
+def has_indented_lines(text: str) -> bool:
+    """Whether a line after the first begins with blanks, as in code and YAML, where they say something."""
+    return _INDENTED_LINE.search(text) is not None
+
+
 def strip_turn(text: str) -> str:
     """Without blanks around it. The indentation of a first line stays where other lines are indented too."""
     end = text.rstrip()
     stripped = end.lstrip()
-    if not _INDENTED_LINE.search(stripped):
+    if not has_indented_lines(stripped):
         return stripped
     blank_lines_end = end.rfind("\n", 0, len(end) - len(stripped)) + 1
     return end[blank_lines_end:]

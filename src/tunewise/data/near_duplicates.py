@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from rapidfuzz.distance import OSA
 
+from tunewise.data.duplicates import differ_in_spacing
 from tunewise.data.words import Pairs, WordLists, input_words, pairs_of_equal, similar_pairs, unique_pairs
 from tunewise.records import Example
 
@@ -84,6 +85,7 @@ class _Rows:
     """The examples as words, and what is asked about two of them."""
 
     def __init__(self, examples: Sequence[Example]) -> None:
+        self.examples = examples
         self.inputs = [input_words(example) for example in examples]
         # A symbol comes with a number ("$5"), and `<` and `>` make no two rows alike.
         self.words = [_without_symbols(words) for words in self.inputs]
@@ -133,6 +135,8 @@ class _Rows:
             _without_symbols(words[start : len(words) - end]) for words in (self.inputs[a], self.inputs[b])
         )
         if removed == added:
+            if differ_in_spacing(self.examples[a], self.examples[b]):
+                return _Edit("only spacing differs, so a run uses the first", certain=True, slight=True)
             same = self.inputs[a] == self.inputs[b]
             what = "case, spacing or punctuation" if same else "symbols"
             return _Edit(f"only {what} differ", place, certain=same, slight=True)

@@ -17,10 +17,16 @@ def list_data_findings(manifest: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _find(manifest: Mapping[str, Any]) -> Iterator[str]:
-    duplicates = look_up(manifest, "data", "duplicates_removed")
-    if is_number(duplicates) and duplicates > 0:
-        verb = "was" if duplicates == 1 else "were"
-        yield f"{count(duplicates, 'exact duplicate')} {verb} removed, so that none counts twice."
+    duplicates, respaced = (
+        number if is_number(number := look_up(manifest, "data", key)) else 0
+        for key in ("duplicates_removed", "respaced_removed")
+    )
+    if (exact := duplicates - respaced) > 0:
+        verb = "was" if exact == 1 else "were"
+        yield f"{count(exact, 'exact duplicate')} {verb} removed, so that none counts twice."
+    if respaced > 0:
+        verb = "was" if respaced == 1 else "were"
+        yield f"{count(respaced, 'repetition')} of another row in other spacing {verb} removed as well."
     if leaked := _lines(manifest, "data", "leaked_lines"):
         yield (
             f"{_rows(leaked)} left out: files set aside for choosing or testing have their inputs, near "

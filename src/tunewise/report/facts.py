@@ -117,8 +117,8 @@ _SECTIONS: tuple[tuple[str, str, dict[str, tuple[str, _Writer]]], ...] = (
     ("spec", "Settings", {"seed": ("Seed", str), "engine": ("Engine", str)}),
 )
 _NOT_LISTED = {
-    "curve", "sha256", "seal", "given", "leaked_lines", "own_system", "dropped_lines", "weights_sha256",
-    "estimate",
+    "curve", "sha256", "seal", "given", "leaked_lines", "respaced_removed", "own_system", "dropped_lines",
+    "weights_sha256", "estimate",
 }  # fmt: skip
 """Keys that have a better place on the page, or matter to readers of the manifest alone."""
 _CODE_KEYS = {"path", "id"}

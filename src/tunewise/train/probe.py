@@ -53,6 +53,7 @@ class Probe:
         """Fewer than the spec asks for where memory did not suffice."""
         self._tuning = tuning
         self._spec = spec
+        self._is_warm = False
 
     def measure_pace(self, work: Workload) -> Pace:
         """Try the largest micro-batch, and some typical ones, of what is left."""
@@ -60,9 +61,11 @@ class Probe:
         weights = self._tuning.weights.values()
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             first, *tried = _choose_tried(work)
-            # What happens once happens here. It also leaves gradients, beside which the others are computed
-            # as they are in a step.
-            self._time(first, accumulate_gradients)
+            if not self._is_warm:
+                # What happens once happens here. It also leaves gradients, beside which the others are
+                # computed as they are in a step.
+                self._time(first, accumulate_gradients)
+                self._is_warm = True
             trained = [self._time(batch, accumulate_gradients) for batch in tried]
             for weight in weights:
                 weight.grad = None

@@ -47,6 +47,28 @@ def test_rows_that_a_given_side_holds_are_left_out_and_named(write):
     assert split.validation
 
 
+def test_rows_that_repeat_another_in_other_spacing_are_left_out_and_counted(tmp_path):
+    rows = [{"prompt": text, "completion": f"to {text.split()[0]}"} for text in ROWS]
+    copies = [row | {"prompt": f"  {row['prompt'].replace(' ', '  ')} "} for row in rows]
+    one_copy, both = tmp_path / "one.jsonl", tmp_path / "both.jsonl"
+    one_copy.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    both.write_text("".join(json.dumps(row) + "\n" for row in [*rows, rows[0], *copies]), "utf-8")
+    dataset = read_dataset(both)
+
+    assert dataset.examples == read_dataset(one_copy).examples
+    assert (dataset.num_rows, dataset.num_duplicates, dataset.num_respaced) == (25, 13, 12)
+    assert dataset.describe().endswith(
+        "25 rows, 12 different examples; 1 exact duplicate removed; 12 removed that repeat another row in "
+        "other spacing"
+    )
+
+
+def test_files_set_aside_keep_rows_that_differ_in_spacing(write):
+    data, test = write("data.jsonl", *ROWS), write("test.jsonl", "fly flying", "fly  flying", "fly flying")
+    [given] = read_dataset(data, given={"test": test}).given.values()
+    assert [example.turns[0].content for example in given.examples] == ["fly flying", "fly  flying"]
+
+
 def test_near_duplicates_of_a_given_side_are_left_out_through_any_number_of_edits(tmp_path):
     def write(name, *inputs):
         rows = [

@@ -10,6 +10,7 @@ from tunewise.data.duplicates import (
     input_key,
     join_groups,
     remove_exact_duplicates,
+    remove_respaced,
 )
 from tunewise.data.sources import example_id
 from tunewise.records import Example, Message
@@ -27,6 +28,52 @@ def test_the_first_of_exact_duplicates_is_kept():
     kept, dropped = remove_exact_duplicates(rows)
     assert [e.line for e in kept] == [1, 2]
     assert [e.line for e in dropped] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("20 zł for two", "  20  zł for\ttwo "),
+        ("first line\nsecond line", "first line\n\nsecond line\n"),
+        ("a\u00a0b", "a b"),
+    ],
+)
+def test_of_rows_that_differ_in_spacing_alone_the_first_is_kept(one, other):
+    rows = [example(one, line=1), example("another", line=2), example(other, line=3)]
+    kept, dropped = remove_respaced(rows)
+    assert [e.line for e in kept] == [1, 2]
+    assert [e.line for e in dropped] == [3]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("a b", "ab"),  # Whether there is a space at all may be the question.
+        ("20 zł", "20 ZŁ"),
+        ("yes", "yes!"),
+        ("if a:\n    b\nc", "if a:\n    b\n    c"),
+        ("key:\n  - a", "key:\n- a"),
+    ],
+)
+def test_inputs_that_differ_in_more_are_both_kept(one, other):
+    rows = [example(one), example(other)]
+    assert remove_respaced(rows) == (rows, [])
+
+
+def test_with_another_answer_instruction_or_reply_before_rows_are_both_kept():
+    def talk(reply, system="S", answer="a", weight=1):
+        said = ("system", system), ("user", "q"), ("assistant", reply), ("user", "more")
+        messages = (*(Message(role, text) for role, text in said), Message("assistant", answer, weight))
+        return Example(example_id(messages), messages, 1, input_key(messages[:-1]))
+
+    first = talk("one  word")
+    different = [talk("one word"), talk("one  word", system="T"), talk("one  word", answer="a ")]
+    rows = [first, *different]
+    assert remove_respaced(rows) == (rows, [])
+    assert remove_respaced([first, talk("one  word", system=" S ")]) == (
+        [first],
+        [talk("one  word", system=" S ")],
+    )
 
 
 def test_another_answer_to_the_same_question_is_no_duplicate_but_shares_its_group():

@@ -303,6 +303,23 @@ def test_where_memory_is_too_small_it_estimates_what_fits(monkeypatch: pytest.Mo
     assert estimates.first.tokens == plan_workload(TRAIN, VALIDATION, SPEC, [], 64).num_tokens
 
 
+def test_only_the_first_of_several_workloads_is_tried_cold(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed: list[int] = []
+
+    def counting(model: Any, batch: Any, micro_batch_tokens: int) -> float:
+        computed.append(len(batch))
+        return real(model, batch, micro_batch_tokens)
+
+    real = probe.accumulate_gradients
+    monkeypatch.setattr(probe, "accumulate_gradients", counting)
+    tried = Probe(open_tuning(), SPEC)
+    work = plan_workload(TRAIN, VALIDATION, SPEC, [], 4096)
+    tried.measure_pace(work)
+    cold = len(computed)
+    tried.measure_pace(work)
+    assert len(computed) == 2 * cold - 1
+
+
 def test_it_reads_as_one_line() -> None:
     estimate = TrainingEstimate(116_096, 170.4, 241.0, 2_104_000_000, 0.00473, 0.0067, "GBP")
     assert estimate.describe() == (

@@ -19,7 +19,9 @@ class NearDuplicates:
     code = "near-duplicate"
     severity: Severity = "warning"
     cost: Cost = "costly"
-    finds = "an input that is that of another line but for a word, a typing error, case or punctuation"
+    finds = (
+        "an input that is that of another line but for a word, a typing error, case, spacing or punctuation"
+    )
     why = "It counts twice in training; the split keeps such rows on one side."
 
     def find(self, data: CheckedData) -> Iterator[Problem]:

@@ -32,6 +32,15 @@ def test_lines_that_are_nearly_another_one_are_named_with_what_differs():
     assert problem.examined is None
 
 
+def test_a_line_in_other_spacing_is_said_to_be_used_once():
+    data = CheckedData(Path("x.jsonl"), rows(*TEXTS, f"  {TEXTS[1].replace(' ', '  ')}"))
+    (problem,) = NearDuplicates().find(data)
+    assert "lines 2 and 5: only spacing differs, so a run uses the first" in problem.message
+    data = CheckedData(Path("x.jsonl"), rows(*TEXTS, TEXTS[1].upper()))
+    (problem,) = NearDuplicates().find(data)
+    assert "lines 2 and 5: only case, spacing or punctuation differ" in problem.message
+
+
 def test_different_lines_and_exact_repetitions_are_not_near_duplicates():
     assert not list(NearDuplicates().find(CheckedData(Path("x.jsonl"), rows(*TEXTS, TEXTS[0]))))
 
