@@ -195,7 +195,7 @@ class TimePlan:
 
     def _describe_time(self) -> str:
         assert self.seconds_left is not None
-        late = "" if self.seconds <= self.seconds_left else ", so it will take longer than that"
+        late = "" if self.seconds <= self.seconds_left else ", so it may take longer than that"
         return f"about {describe_seconds(self.seconds)} are to come{late}"
 
 
