@@ -2,7 +2,7 @@
 
     check -> split (test set sealed) -> prompting baselines -> train -> evaluate -> decide -> deploy
 
-Each stage is a call into the package of its name; what passes between them is in `records.py`. A stage's
+Each step is a call into a package; what passes between packages is in `records.py`. A stage's
 result is kept in the run folder as soon as it is there, so a run that was stopped goes on where it was.
 """
 

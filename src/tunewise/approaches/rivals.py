@@ -59,7 +59,10 @@ class Rival(Protocol):
         """As it stands in `verdict.json`."""
 
     def setups(self, wordings: Sequence[Wording]) -> Iterator[PromptSetup]:
-        """The ways worth trying, the plainest first; none where the rival makes no sense."""
+        """The ways worth trying, the plainest and shortest first; none where the rival makes no sense.
+
+        `rehearsal.py` relies on that order to try the short ones first.
+        """
 
     def build(self, setup: PromptSetup, shown: Shown) -> Approach:
         """The approach that `setup` stands for."""

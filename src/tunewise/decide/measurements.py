@@ -111,6 +111,7 @@ class TrainedArm:
     parity: ParityCertificate | None = None
     """Whether the model that was tested is the one that was trained."""
     forgetting: Forgetting | None = None
+    """No run measures it yet."""
 
     @property
     def is_served_as_trained(self) -> bool:
@@ -128,7 +129,7 @@ class Findings:
 
     primary_metric: str
     unique_examples: int
-    """After exact duplicates were dropped, all sides of the split together."""
+    """After duplicates were dropped, all sides of the split together."""
     floors: tuple[str, ...]
     """The names of the trivial rivals, which need no model."""
     best_untrained: str | None
@@ -153,13 +154,15 @@ class Findings:
     """What the commonest label among the five most similar training examples scores on validation, beyond the
     commonest of all. None where answers are no labels, or too few to tell."""
     learning_curve: CurveForecast | None = None
+    """Of more examples than there are; no run measures it yet."""
     consistency: dict[str, Consistency] = field(default_factory=dict)
     """By approach."""
     general_use: bool = False
-    """Whether the tuned model is to answer other things than its task as well."""
+    """Whether the tuned model is to answer other things than its task as well; no run asks for it yet."""
     calls_per_month: float | None = None
     """As declared by the user; None where nothing was."""
     upkeep_per_month: float = 0.0
+    """Of serving the tuned model, beyond its calls; no run asks for it yet."""
     left_out: tuple[str, ...] = ()
     """What there was no time for, in words."""
     judgements: tuple[Judgement, ...] = ()
