@@ -139,9 +139,11 @@ def says_where_answers_live(verdict: Verdict, work: Path) -> str | None:  # noqa
 
 def scores_unlike_one_copy(verdict: Verdict, work: Path) -> str | None:
     """Copies that differ in spacing are no new examples: they make a score neither another nor surer."""
-    one_copy = read_json(work / "prices-0" / "run" / "verdict.json")
-    if verdict.test_examples != one_copy["test_examples"]:
-        return f"tested on {verdict.test_examples} examples, of one copy on {one_copy['test_examples']}"
+    runs = work / "prices-0" / "run", work / "prices--each-row-twice-0" / "run"
+    seals = [read_json(run / "manifest.json")["split"]["seal"] for run in runs]
+    if seals[0] != seals[1]:
+        return f"tested on {verdict.test_examples} examples that are not those of one copy"
+    one_copy = read_json(runs[0] / "verdict.json")
     floors = {floor.name for floor in all_floors()}
     scores = {row["name"]: (row["low"], row["score"], row["high"]) for row in one_copy["approaches"]}
     for row in verdict.approaches:

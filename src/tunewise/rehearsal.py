@@ -98,7 +98,11 @@ def plan_time(
 
 
 class _Trials:
-    """How long the calls of each rival take here, as far as that was tried."""
+    """How long the calls of each rival take here, as far as that was tried.
+
+    The shortest prompts are tried first; then the usual ones, or nothing more; then others, or they are given
+    up. Only what was tried can be given up, and what anything takes may be asked at any time.
+    """
 
     def __init__(
         self,

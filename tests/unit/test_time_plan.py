@@ -119,10 +119,10 @@ def test_the_model_is_asked_again_only_where_that_cuts_no_training() -> None:
     assert "steadiness" not in tight.describe_training(replace(plan, dropped=(STEADINESS,)))
 
 
-def test_what_cannot_fit_is_said_to_take_longer() -> None:
+def test_it_is_said_where_not_even_the_least_fits() -> None:
     plan = fit_into(60, RIVALS, {"fine-tuned": pace()})
     assert plan.arms["fine-tuned"].examples == FEWEST_EXAMPLES
-    assert "it will take longer" in plan.describe(1)
+    assert "it may take longer" in plan.describe(1)
 
 
 def test_training_gets_the_time_that_the_tests_left_over() -> None:
@@ -138,7 +138,7 @@ def test_training_gets_the_time_that_the_tests_left_over() -> None:
     assert "goes 2 times, not 4 times, over all 400 training examples" in plan.describe(10)
     once = fit_into(60, {}, {"fine-tuned": pace(epochs=1)})
     assert "fine-tuned goes once over 50 of 400 training examples" in once.describe(1)
-    assert "it will take longer" in plan.fit_training_into(-5, {}).describe_training(plan)
+    assert "it may take longer" in plan.fit_training_into(-5, {}).describe_training(plan)
 
 
 def test_a_short_training_draws_from_as_many_groups_as_may_be(tmp_path: Path) -> None:

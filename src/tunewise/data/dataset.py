@@ -46,7 +46,7 @@ class Dataset:
     num_respaced: int
     """Those of them in other spacing."""
     repeated: RepeatedInputs
-    """Before exact duplicates were removed."""
+    """Before duplicates were removed."""
     given: Mapping[str, GivenSide] = field(default_factory=dict)
     """By "validation" and "test"."""
     leaked_lines: tuple[int, ...] = ()
@@ -102,7 +102,7 @@ def read_dataset(
     sides = {side: _read_given(file, group_key, reading, own_system) for side, file in (given or {}).items()}
     _refuse_shared(sides)
     held_out = [row for side in sides.values() for row in side.examples]
-    leaked = _find_leaked(examples, held_out) if held_out else set()
+    leaked = _find_leaked(different, held_out) if held_out else set()
     usable = [row for row in examples if row.id not in leaked]
     if not usable:
         raise DataError(

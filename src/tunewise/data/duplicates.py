@@ -29,7 +29,8 @@ def remove_respaced(examples: Iterable[Example]) -> tuple[list[Example], list[Ex
     """(kept, dropped): of the examples with one answer whose inputs differ in white space alone, the first.
 
     They are one question asked twice: trained on twice it counts twice, and takes the time of another. Where
-    lines are indented, white space says something, and such texts are compared as they are.
+    lines are indented, white space says something, and such texts are compared as they are. Exact duplicates
+    are dropped as well.
     """
     kept: dict[str, Example] = {}
     dropped: list[Example] = []

@@ -26,7 +26,7 @@ def _find(manifest: Mapping[str, Any]) -> Iterator[str]:
         yield f"{count(exact, 'exact duplicate')} {verb} removed, so that none counts twice."
     if respaced > 0:
         verb = "was" if respaced == 1 else "were"
-        yield f"{count(respaced, 'repetition')} of another row in other spacing {verb} removed as well."
+        yield f"{count(respaced, 'repetition')} of another row in other spacing {verb} removed."
     if leaked := _lines(manifest, "data", "leaked_lines"):
         yield (
             f"{_rows(leaked)} left out: files set aside for choosing or testing have their inputs, near "

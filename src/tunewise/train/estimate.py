@@ -121,8 +121,8 @@ def measure_trainings(
 ) -> list[TrainingPace]:
     """What each training takes, by its examples for training and for validation; `spec` is that of them all.
 
-    Rows of so many tokens of each are tried as `fine_tune` computes them, and on an accelerator, which fewer
-    do not fill, a whole batch at least; what all rows hold is counted.
+    Rows of so many tokens of each are tried as `fine_tune` computes them; on an accelerator, which few do not
+    fill, as many as it computes at once. What all rows hold is counted.
     """
     started = time.perf_counter()
     # Of one pass: what depends on the number of examples, as the number of passes may, is not asked for here.
@@ -132,7 +132,7 @@ def measure_trainings(
     uninstructed = resolved.model_copy(update={"instruction_share": 0.0})
     loading = time.perf_counter() - started
     probe = Probe(tuning, resolved)
-    least = 1 if loaded.device.type == "cpu" else resolved.batch_size
+    enough = tokens_tried if loaded.device.type == "cpu" else resolved.micro_batch_tokens
 
     def plan(train: Sequence[TokenizedExample], validation: Sequence[TokenizedExample]) -> Workload:
         return plan_workload(train, validation, resolved, (), resolved.micro_batch_tokens)
@@ -142,7 +142,7 @@ def measure_trainings(
         rows = encode_rows(template, train, resolved, Path(), instruction).rows
         asked = encode_rows(template, validation, uninstructed, Path()).rows
         encoding = time.perf_counter() - started
-        pace = probe.measure_pace(plan(*(_first_rows(side, tokens_tried, least) for side in (rows, asked))))
+        pace = probe.measure_pace(plan(*(_first_rows(side, enough) for side in (rows, asked))))
         work = plan(rows, asked)
         updates = len(work.steps) * pace.per_update
         trained = sum(map(sum_tokens, work.steps)) * pace.per_trained_token + updates
@@ -152,10 +152,10 @@ def measure_trainings(
     return [measure(*each) for each in examples]
 
 
-def _first_rows(rows: Sequence[TokenizedExample], num_tokens: int, least: int) -> Sequence[TokenizedExample]:
-    """The first rows that together have at least so many tokens; at least so many rows."""
+def _first_rows(rows: Sequence[TokenizedExample], num_tokens: int) -> Sequence[TokenizedExample]:
+    """The first rows that together have at least so many tokens."""
     ends = accumulate(len(row.ids) for row in rows)
-    return rows[: max(sum(end < num_tokens for end in ends) + 1, least)]
+    return rows[: sum(end < num_tokens for end in ends) + 1]
 
 
 class EstimateWatch:

@@ -115,10 +115,14 @@ def fine_tune(
         if scored is not None:
             progress.say(scored.describe())
         digest = _write_model(out / MODEL_FOLDER, tuning, template)
+        recorded = slice(len(result.logprobs))
         rows = tuple(
             RowTokens(example.id, tuple(row.ids), tuple(logprobs))
             for example, row, logprobs in zip(
-                validation_side.examples, validation_side.rows, result.logprobs, strict=False
+                validation_side.examples[recorded],
+                validation_side.rows[recorded],
+                result.logprobs,
+                strict=True,
             )
         )
         write_json(out / TOKENS_FILE, asdict(TrainedTokens(_precision(loaded, resolved), rows)))

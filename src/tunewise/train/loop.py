@@ -37,7 +37,7 @@ class TrainingResult:
     """Mean validation loss at `best_step`, in nats per trained token."""
     logprobs: list[list[float]]
     """What those weights say of the trained tokens of the first `RECORDED_ROWS` validation rows. It is of the
-    validation that chose them, whose packs are those of training; the engine computes row by row."""
+    validation that chose them, computed in packs as training is; the engine computes row by row."""
     num_tokens: int
     seconds: float
     micro_batch_tokens: int
@@ -59,7 +59,7 @@ def train_weights(
 
     Computes on `threads` (None is torch's own number), or on as many as it did before an interruption.
     Leaves the model with the weights that are kept, which need not be those of the last step.
-    Raises `TrainingError` when the loss stops being a number or no validation loss is one, and
+    Raises `TrainingError` when a loss stops being a number, with the best weights so far put back, and
     KeyboardInterrupt, after the step in hand and a checkpoint, when the process is asked to stop.
     """
     weights = tuning.weights
@@ -105,6 +105,13 @@ def train_weights(
             if step in validate_after:
                 logprobs = _validate(tuning, validation, state)
                 validation_loss = mean_nll(logprobs)
+                if not math.isfinite(validation_loss):
+                    _put_back(weights, state.best_weights)
+                    raise TrainingError(
+                        f"the validation loss became {validation_loss} at step {step}: lower the learning "
+                        f"rate ({rate:.2g})",
+                        best_step=state.best_step,
+                    )
                 state.stale_validations += 1
                 if validation_loss < state.best_loss:
                     state.best_loss, state.best_step, state.stale_validations = validation_loss, step, 0
@@ -120,10 +127,6 @@ def train_weights(
             if interrupts.came:
                 raise KeyboardInterrupt
 
-    if not state.best_weights:
-        raise TrainingError(
-            f"no validation loss was a number: lower the learning rate ({spec.learning_rate:.2g})"
-        )
     _put_back(weights, state.best_weights)
     return TrainingResult(
         state.metrics,

@@ -62,8 +62,8 @@ class Probe:
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
             first, *tried = _choose_tried(work)
             if not self._is_warm:
-                # What happens once happens here. It also leaves gradients, beside which the others are
-                # computed as they are in a step.
+                # What happens once in a process happens here. It also leaves gradients, beside which the
+                # others need as much memory as in a step.
                 self._time(first, accumulate_gradients)
                 self._is_warm = True
             trained = [self._time(batch, accumulate_gradients) for batch in tried]

@@ -63,6 +63,26 @@ def test_rows_that_repeat_another_in_other_spacing_are_left_out_and_counted(tmp_
     )
 
 
+def test_rows_of_a_given_side_are_named_in_every_spacing(write):
+    data = write("data.jsonl", *ROWS, f"{ROWS[0].replace(' ', '  ')}")
+    # Its answer says how it is spaced, so it is no repetition but still that input.
+    assert read_dataset(data, given={"test": write("test.jsonl", ROWS[0])}).leaked_lines == (1, 13)
+
+    rows = [{"prompt": text, "completion": "a"} for text in [*ROWS, ROWS[0].replace(" ", "  ")]]
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert read_dataset(data, given={"test": write("test.jsonl", ROWS[0])}).leaked_lines == (1, 13)
+
+
+def test_groups_that_share_a_question_in_two_spacings_are_one(tmp_path):
+    rows = [{"prompt": text, "completion": "a", "who": f"user {n}"} for n, text in enumerate(ROWS)]
+    rows.append({"prompt": ROWS[0].replace(" ", "  "), "completion": "a", "who": "user 1"})
+    file = tmp_path / "data.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    first, second, *others = read_dataset(file, "who").examples
+    assert first.group == second.group
+    assert first.group not in {row.group for row in others}
+
+
 def test_files_set_aside_keep_rows_that_differ_in_spacing(write):
     data, test = write("data.jsonl", *ROWS), write("test.jsonl", "fly flying", "fly  flying", "fly flying")
     [given] = read_dataset(data, given={"test": test}).given.values()

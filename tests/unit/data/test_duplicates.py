@@ -1,6 +1,7 @@
 """Which examples count as the same, and which must share a side."""
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from tunewise.data.duplicates import (
     remove_respaced,
 )
 from tunewise.data.sources import example_id
-from tunewise.records import Example, Message
+from tunewise.records import Example, Message, Tool
 
 
 def example(question, answer="a", line=1, system=None):
@@ -67,7 +68,13 @@ def test_with_another_answer_instruction_or_reply_before_rows_are_both_kept():
         return Example(example_id(messages), messages, 1, input_key(messages[:-1]))
 
     first = talk("one  word")
-    different = [talk("one word"), talk("one  word", system="T"), talk("one  word", answer="a ")]
+    different = [
+        talk("one word"),
+        talk("one  word", system="T"),
+        talk("one  word", answer="a "),
+        talk("one  word", weight=0),
+        replace(first, tools=(Tool("look_up"),)),
+    ]
     rows = [first, *different]
     assert remove_respaced(rows) == (rows, [])
     assert remove_respaced([first, talk("one  word", system=" S ")]) == (

@@ -56,7 +56,7 @@ def test_what_was_left_out_of_the_data_is_said_with_its_lines() -> None:
     }
     assert list_data_findings(manifest) == (
         "1 exact duplicate was removed, so that none counts twice.",
-        "2 repetitions of another row in other spacing were removed as well.",
+        "2 repetitions of another row in other spacing were removed.",
         "2 rows (lines 3, 1,200) were left out: files set aside for choosing or testing have their inputs, "
         "near duplicates of them or rows of their groups.",
         "1 row (line 12) was left out of training, as the model cannot be trained on such.",

@@ -84,6 +84,8 @@ def test_an_interrupted_training_ends_as_one_that_was_not(
     assert without_seconds(result) == without_seconds(expected)
     assert result.best_step == expected.best_step
     assert result.logprobs == expected.logprobs
+    # The adapter's best step is before the last interruption, so that this came out of a checkpoint.
+    assert tuning_name == "full" or expected.best_step <= 5
     for name, weight in whole.weights.items():
         assert torch.equal(weight, resumed.weights[name]), name
 

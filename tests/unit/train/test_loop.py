@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import math
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
@@ -13,6 +17,7 @@ from tunewise.train.lora import LoRALinear, add_lora
 from tunewise.train.objectives import accumulate_gradients, mean_loss, trained_logprobs
 from tunewise.train.spec import TrainSpec
 from tunewise.train.tuning import FullTuning, LoRATuning, Tuning
+from tunewise.train.watch import MetricsFile
 
 
 def gradients(rows: list[TokenizedExample], micro_batch_tokens: int) -> tuple[float, dict[str, torch.Tensor]]:
@@ -142,10 +147,32 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_step_and_rate() -> Non
         train_weights(LoRATuning(loaded, spec), examples(4), examples(2), spec)
 
 
-def test_a_validation_loss_that_is_never_a_number_is_no_training(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loop, "trained_logprobs", lambda *_: [[float("nan")]])
-    with pytest.raises(TrainingError, match="no validation loss was a number: lower the learning rate"):
-        train_lora(examples(4), examples(2), TrainSpec(epochs=1))
+def test_a_validation_loss_that_is_no_number_leaves_the_best_weights_so_far(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = TrainSpec(epochs=4, batch_size=4, learning_rate=5e-3, validations=4).resolve(4)
+    losses = iter([None, None, math.nan])
+    best: list[list[list[float]]] = []
+
+    def diverging(*arguments: Any) -> list[list[float]]:
+        if next(losses) is not None:
+            return [[math.nan]]
+        best.append(trained_logprobs(*arguments))
+        return best[-1]
+
+    monkeypatch.setattr(loop, "trained_logprobs", diverging)
+    tuning = LoRATuning(make_loaded(), spec)
+    watches = [MetricsFile(tmp_path / "metrics.jsonl")]
+    with pytest.raises(
+        TrainingError, match=r"validation loss became nan at step 3: lower the .* \(0\.00"
+    ) as caught:
+        train_weights(tuning, examples(4), examples(2, seed=9), spec, watches)
+    assert caught.value.best_step in (1, 2)
+    assert (
+        trained_logprobs(tuning.model, examples(2, seed=9), spec.micro_batch_tokens)
+        == best[caught.value.best_step - 1]
+    )
+    assert len((tmp_path / "metrics.jsonl").read_text("utf-8").splitlines()) == 2
 
 
 def test_all_weights_are_trained_and_tied_ones_stay_tied() -> None:
