@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from tunewise.report.wording import count, visible
+
+_CODE = re.compile(r"`([^`]+)`")
 
 
 @lru_cache
@@ -22,4 +26,13 @@ def load_template(name: str) -> Template:
         finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.filters["count"] = count
+    environment.filters["with_code"] = with_code
     return environment.get_template(name)
+
+
+def with_code(sentence: str) -> Markup:
+    """The sentence, escaped, in which `what stands like this` is marked as code."""
+    parts = _CODE.split(visible(sentence))
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if index % 2 else part for index, part in enumerate(parts)
+    )

@@ -57,6 +57,18 @@ def test_a_win_shows_the_sentence_its_label_and_the_numbers_it_was_given() -> No
         assert words in text
 
 
+def test_what_stands_between_backticks_is_shown_as_code() -> None:
+    reason = Reason("training-cut-short", f"Raise `--max-minutes` for more `{HOSTILE}`.", {})
+    page = parse(replace(WIN, reasons=[reason]))
+    assert "Raise --max-minutes for more" in page.text
+    assert "<code>--max-minutes</code>" in render_report(
+        replace(WIN, reasons=[reason]), SCORES, MANIFEST, INPUTS
+    )
+    assert not page.tags() & {"script", "img"}
+    lone = Reason("training-cut-short", "One ` alone stays.", {})
+    assert "One ` alone stays." in parse(replace(WIN, reasons=[lone])).text
+
+
 def test_every_row_of_the_table_carries_its_numbers() -> None:
     few_shot = build_rows(WIN, SCORES)[2]
     assert (few_shot.score, few_shot.interval, few_shot.answered) == ("23.0%", "18.1–28.8%", "8")
