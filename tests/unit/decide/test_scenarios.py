@@ -37,12 +37,12 @@ def test_97_percent_of_the_answers_are_the_same_and_six_test_examples_have_anoth
 def test_a_gain_that_was_leaked_duplicates_is_gone_once_they_are_grouped(tmp_path: Path) -> None:
     """Copying the nearest training answer wins by copies in the test set, and not without them."""
     copied = [(f"Which code has the part number {n * 7919}?", f"code {n}") for n in range(100)]
-    copied += [(f"{question} ", answer) for question, answer in copied]
+    copied += [(question.lower(), answer) for question, answer in copied]
     rows = [{"messages": chat(question, answer)} for question, answer in copied]
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
     examples = read_dataset(file).examples
-    assert len(examples) == 200, "their copies are no exact ones"
+    assert len(examples) == 200, "their copies are no exact ones, nor such in other spacing"
     scoring = choose_scoring(examples)
 
     def score_of_copying(train: Sequence[Example], test: Sequence[Example]) -> float:
