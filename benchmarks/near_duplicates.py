@@ -24,10 +24,9 @@ from rapidfuzz import fuzz, process
 from planting.rows import read_templates
 from results_file import Figure, write_results
 from tunewise.data.dataset import read_dataset
-from tunewise.data.duplicates import input_key, normalise
+from tunewise.data.duplicates import example_id, input_key, normalise
 from tunewise.data.near_duplicates import find_near_duplicates
 from tunewise.data.siblings import MAX_GROUP_SHARE, group_siblings
-from tunewise.data.sources import example_id
 from tunewise.data.split import effective_examples, split_examples
 from tunewise.records import Example, Message
 

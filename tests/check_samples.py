@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from tunewise.data.checks.base import Check, CheckedData, Problem
-from tunewise.data.sources import example_id, scan_examples
+from tunewise.data.duplicates import example_id
+from tunewise.data.sources import scan_examples
 from tunewise.records import Example, Message
 
 PRICES = Path(__file__).parent.parent / "examples" / "prices.jsonl"

@@ -15,7 +15,6 @@ from tunewise.data.checks import ALL_CHECKS
 from tunewise.data.checks.base import SEVERITIES, CheckedData, Problem
 from tunewise.data.checks.labels import describe_answers
 from tunewise.data.documents import read_documents
-from tunewise.data.duplicates import remove_respaced
 from tunewise.data.reading import Reading
 from tunewise.data.sources import read_examples, scan_examples
 from tunewise.progress import Progress, SilentProgress
@@ -118,7 +117,7 @@ def check(spec: CheckSpec, progress: Progress | None = None, settings: Settings 
     problems.sort(key=lambda problem: (SEVERITIES.index(problem.severity), -problem.count))
     return CheckReport(
         scan.num_rows,
-        len(remove_respaced(scan.examples)[0]),
+        data.num_different,
         describe_answers([example.answer for example in scan.examples]),
         tuple(problems),
         data.answer_sources,

@@ -6,23 +6,44 @@ Used right after reading: a model that has seen a test input in training is not 
 from __future__ import annotations
 
 import hashlib
+import json
 import unicodedata
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from json.encoder import encode_basestring_ascii
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, replace
+from json.encoder import encode_basestring, encode_basestring_ascii
 
 from tunewise.data.fixes import has_indented_lines
-from tunewise.records import Example, Message
+from tunewise.records import Example, Message, Tool
+
+
+def example_id(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of the conversation's canonical JSON.
+
+    The ids of calls are left out: they only tie results to calls, whose order says the same.
+    """
+    turns = f"[{','.join(map(_canonical_turn, messages))}]"
+    canonical = (
+        f'{{"messages":{turns},"tools":{_canonical([asdict(tool) for tool in tools])}}}' if tools else turns
+    )
+    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:16]
+
+
+def _canonical_turn(message: Message) -> str:
+    if not message.tool_calls:  # The same text as the encoder's, which is slow to start.
+        content = encode_basestring(message.content)
+        return f'{{"content":{content},"role":"{message.role}","weight":{message.weight}}}'
+    calls = [{"name": call.name, "arguments": call.arguments} for call in message.tool_calls]
+    return _canonical(
+        {"content": message.content, "role": message.role, "weight": message.weight, "tool_calls": calls}
+    )
+
+
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def remove_exact_duplicates(examples: Iterable[Example]) -> tuple[list[Example], list[Example]]:
     """(kept, dropped): of the examples with one id, which is one conversation, the first is kept."""
-    kept: dict[str, Example] = {}
-    dropped: list[Example] = []
-    for example in examples:
-        if kept.setdefault(example.id, example) is not example:
-            dropped.append(example)
-    return list(kept.values()), dropped
+    return _keep_first(examples, lambda example: example.id)
 
 
 def remove_respaced(examples: Iterable[Example]) -> tuple[list[Example], list[Example]]:
@@ -32,31 +53,32 @@ def remove_respaced(examples: Iterable[Example]) -> tuple[list[Example], list[Ex
     lines are indented, white space says something, and such texts are compared as they are. Exact duplicates
     are dropped as well.
     """
-    kept: dict[str, Example] = {}
-    dropped: list[Example] = []
-    for example in examples:
-        if kept.setdefault(_respaced_key(example), example) is not example:
-            dropped.append(example)
-    return list(kept.values()), dropped
+    return _keep_first(examples, _respaced_id)
 
 
 def differ_in_spacing(one: Example, other: Example) -> bool:
     """Whether `remove_respaced` takes them for one, though they are not word for word the same."""
-    return one.id != other.id and _respaced_key(one) == _respaced_key(other)
+    return one.id != other.id and _respaced_id(one) == _respaced_id(other)
 
 
-def _respaced_key(example: Example) -> str:
-    # A hash: the texts of all rows at once would not fit into memory.
+def _keep_first(
+    examples: Iterable[Example], key: Callable[[Example], str]
+) -> tuple[list[Example], list[Example]]:
+    kept: dict[str, Example] = {}
+    dropped: list[Example] = []
+    for example in examples:
+        if kept.setdefault(key(example), example) is not example:
+            dropped.append(example)
+    return list(kept.values()), dropped
+
+
+def _respaced_id(example: Example) -> str:
+    """The `example_id` that it would have with single spaces in what it is asked."""
     turns = [
-        (
-            turn.role,
-            _single_spaced(turn.content) if turn.role in ("system", "user") else turn.content,
-            turn.weight,
-            [(call.name, call.arguments) for call in turn.tool_calls],
-        )
+        replace(turn, content=_single_spaced(turn.content)) if turn.role in ("system", "user") else turn
         for turn in example.messages
     ]
-    return hashlib.sha256(repr((turns, example.tools)).encode("ascii", "backslashreplace")).hexdigest()[:16]
+    return example_id(turns, example.tools)
 
 
 def _single_spaced(text: str) -> str:

@@ -20,11 +20,12 @@ from tunewise.data.clean_file import (
     write_row,
 )
 from tunewise.data.conversations import parse_conversation
+from tunewise.data.duplicates import example_id
 from tunewise.data.fixes import DUPLICATE, FIXABLE_CODES, fix_turns
 from tunewise.data.reading import Reading
 from tunewise.data.row_problems import RowProblem, RowProblemCode
 from tunewise.data.source_rows import SourceRow
-from tunewise.data.sources import AS_THE_FILE_SAYS, example_id
+from tunewise.data.sources import AS_THE_FILE_SAYS
 from tunewise.errors import DataError, SpecError
 
 UNUSABLE_CODES: tuple[str, ...] = get_args(RowProblemCode)

@@ -12,21 +12,18 @@ mean something else than the user thinks is a `DataError` that names the line an
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from json.encoder import encode_basestring
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tunewise.data.conversations import parse_conversation
-from tunewise.data.duplicates import input_key, join_groups
+from tunewise.data.duplicates import example_id, input_key, join_groups
 from tunewise.data.instructions import system_messages_vary
 from tunewise.data.reading import ChatRows, Reading, numbered_rows
 from tunewise.data.row_problems import RowProblem, RowProblemCode, check_text, names, show
 from tunewise.errors import DataError
-from tunewise.records import Example, Message, Tool
+from tunewise.records import Example, Tool
 
 AS_THE_FILE_SAYS = Reading()
 
@@ -130,31 +127,6 @@ def _read_rows(
 
 def _with_own_system(example: Example) -> Example:
     return replace(example, own_system=True, group=input_key(example.prompt, with_system=True))
-
-
-def example_id(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> str:
-    """The first 16 hexadecimal digits of the SHA-256 of the conversation's canonical JSON.
-
-    The ids of calls are left out: they only tie results to calls, whose order says the same.
-    """
-    turns = f"[{','.join(map(_canonical_turn, messages))}]"
-    canonical = (
-        f'{{"messages":{turns},"tools":{_canonical([asdict(tool) for tool in tools])}}}' if tools else turns
-    )
-    return hashlib.sha256(canonical.encode("utf-8")).hexdigest()[:16]
-
-
-def _canonical_turn(message: Message) -> str:
-    if not message.tool_calls:  # The same text as the encoder's, which is slow to start.
-        content = encode_basestring(message.content)
-        return f'{{"content":{content},"role":"{message.role}","weight":{message.weight}}}'
-    calls = [{"name": call.name, "arguments": call.arguments} for call in message.tool_calls]
-    return _canonical(
-        {"content": message.content, "role": message.role, "weight": message.weight, "tool_calls": calls}
-    )
-
-
-_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def _user_group(row: Mapping[str, Any], key: str) -> str:

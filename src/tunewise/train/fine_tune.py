@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -115,16 +115,7 @@ def fine_tune(
         if scored is not None:
             progress.say(scored.describe())
         digest = _write_model(out / MODEL_FOLDER, tuning, template)
-        recorded = slice(len(result.logprobs))
-        rows = tuple(
-            RowTokens(example.id, tuple(row.ids), tuple(logprobs))
-            for example, row, logprobs in zip(
-                validation_side.examples[recorded],
-                validation_side.rows[recorded],
-                result.logprobs,
-                strict=True,
-            )
-        )
+        rows = tuple(_record_tokens(validation_side, result.logprobs))
         write_json(out / TOKENS_FILE, asdict(TrainedTokens(_precision(loaded, resolved), rows)))
     except TrainingError as error:
         if not error.best_step:
@@ -225,6 +216,13 @@ def _precision(loaded: LoadedModel, spec: ResolvedSpec) -> str:
     if spec.tuning == "lora":
         return str(loaded.model.dtype).removeprefix("torch.")
     return precision_on(loaded.device)
+
+
+def _record_tokens(side: TrainingRows, logprobs: Sequence[Sequence[float]]) -> Iterator[RowTokens]:
+    """The first rows of a side, with the log-probabilities of their trained tokens."""
+    first = slice(len(logprobs))
+    for example, row, of_row in zip(side.examples[first], side.rows[first], logprobs, strict=True):
+        yield RowTokens(example.id, tuple(row.ids), tuple(of_row))
 
 
 def _curve_point(metrics: StepMetrics) -> dict[str, Any]:

@@ -90,11 +90,7 @@ def train_weights(
             if not math.isfinite(loss):
                 if checkpoints:
                     checkpoints.write(state, weights, optimizer)
-                _put_back(weights, state.best_weights)
-                raise TrainingError(
-                    f"the loss became {loss} at step {step}: lower the learning rate ({rate:.2g})",
-                    best_step=state.best_step,
-                )
+                raise _diverged("loss", loss, step, rate, weights, state)
             nn.utils.clip_grad_norm_(weights.values(), spec.max_gradient_norm)
             optimizer.step()
             optimizer.zero_grad()
@@ -106,12 +102,7 @@ def train_weights(
                 logprobs = _validate(tuning, validation, state)
                 validation_loss = mean_nll(logprobs)
                 if not math.isfinite(validation_loss):
-                    _put_back(weights, state.best_weights)
-                    raise TrainingError(
-                        f"the validation loss became {validation_loss} at step {step}: lower the learning "
-                        f"rate ({rate:.2g})",
-                        best_step=state.best_step,
-                    )
+                    raise _diverged("validation loss", validation_loss, step, rate, weights, state)
                 state.stale_validations += 1
                 if validation_loss < state.best_loss:
                     state.best_loss, state.best_step, state.stale_validations = validation_loss, step, 0
@@ -193,6 +184,17 @@ def _validate(tuning: Tuning, examples: Sequence[TokenizedExample], state: Train
 
     logprobs, state.micro_batch_tokens = compute_within_memory(compute, examples, state.micro_batch_tokens)
     return logprobs
+
+
+def _diverged(
+    what: str, loss: float, step: int, rate: float, weights: dict[str, nn.Parameter], state: TrainState
+) -> TrainingError:
+    """What to say of a loss that is no number, once the best weights so far are put back."""
+    _put_back(weights, state.best_weights)
+    return TrainingError(
+        f"the {what} became {loss} at step {step}: lower the learning rate ({rate:.2g})",
+        best_step=state.best_step,
+    )
 
 
 def _step_seed(seed: int, step: int) -> int:

@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunewise.data.duplicates import (
+    example_id,
     input_key,
     join_groups,
     remove_exact_duplicates,
     remove_respaced,
 )
-from tunewise.data.sources import example_id
 from tunewise.records import Example, Message, Tool
 
 

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from tunewise.data.sources import example_id, read_examples
+from tunewise.data.duplicates import example_id
+from tunewise.data.sources import read_examples
 from tunewise.errors import DataError
 from tunewise.records import Tool, ToolCall
 

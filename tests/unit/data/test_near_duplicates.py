@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from tunewise.data.duplicates import example_id
 from tunewise.data.near_duplicates import find_near_duplicates
-from tunewise.data.sources import example_id
 from tunewise.records import Example, Message
 
 SENTENCES = [

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunewise.data.checks.base import Problem
+from tunewise.data.duplicates import example_id
 from tunewise.data.review import Review, list_questions, read_decisions, save_decisions
 from tunewise.data.row_problems import RowProblem
 from tunewise.data.source_rows import SourceRow
-from tunewise.data.sources import example_id
 from tunewise.errors import RequestError
 from tunewise.records import Example, Message, ToolCall
 

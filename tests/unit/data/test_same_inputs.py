@@ -2,9 +2,8 @@
 
 import pytest
 
-from tunewise.data.duplicates import input_key
+from tunewise.data.duplicates import example_id, input_key
 from tunewise.data.same_inputs import RepeatedInputs, find_repeated_inputs
-from tunewise.data.sources import example_id
 from tunewise.records import Example, Message
 
 

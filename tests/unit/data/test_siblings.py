@@ -5,9 +5,8 @@ from collections import Counter
 from pathlib import Path
 
 from tunewise.data.dataset import read_dataset
-from tunewise.data.duplicates import input_key
+from tunewise.data.duplicates import example_id, input_key
 from tunewise.data.siblings import group_siblings, has_labels
-from tunewise.data.sources import example_id
 from tunewise.records import Example, Message
 
 PRICES = Path(__file__).parents[3] / "examples" / "prices.jsonl"

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunewise.data.sources import example_id, read_examples
+from tunewise.data.duplicates import example_id
+from tunewise.data.sources import read_examples
 from tunewise.data.strict_json import MAX_DIGITS, STRICT_JSON
 from tunewise.errors import DataError
 from tunewise.records import Message

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from tunewise.data.checks.base import CheckedData, Cost, Problem, Severity
-from tunewise.data.duplicates import remove_respaced
 from tunewise.data.split import MIN_TO_SPLIT, WORTH_MEASURING
 
 
@@ -20,7 +19,7 @@ class TooFew:
 
     def find(self, data: CheckedData) -> Iterator[Problem]:
         """Of the file as a whole; repetitions do not count."""
-        different = len(remove_respaced(data.examples)[0])
+        different = data.num_different
         if not data.examples and not data.rejected:
             yield Problem(
                 self.code, "error", (), "there are no rows: give a file with one conversation per line or row"

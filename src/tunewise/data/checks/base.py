@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol, get_args
 
 from tunewise.data.answer_sources import AnswerSources
+from tunewise.data.duplicates import remove_respaced
 from tunewise.data.sources import RejectedRow
 from tunewise.records import Example
 
@@ -40,7 +42,7 @@ class Problem:
         return len(self.lines)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CheckedData:
     """What checks look at."""
 
@@ -60,6 +62,11 @@ class CheckedData:
     """The longest example that is trained on."""
     seed: int = 0
     """Draws the samples of costly checks."""
+
+    @cached_property
+    def num_different(self) -> int:
+        """Of the usable rows, as many as a run would use."""
+        return len(remove_respaced(self.examples)[0])
 
 
 class Check(Protocol):

@@ -5,7 +5,7 @@ from pathlib import Path
 from tunewise.data.checks.base import CheckedData
 from tunewise.data.checks.near_duplicates import NearDuplicates
 from tunewise.data.checks.split_leak import SplitLeak
-from tunewise.data.sources import example_id
+from tunewise.data.duplicates import example_id
 from tunewise.records import Example, Message
 
 TEXTS = [
